@@ -1,0 +1,22 @@
+# `make run` and `make test` need Python 3.11 or newer, git and a network that serves pip; nothing else.
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: run test full
+
+run: $(VENV)/installed
+	dvc repro
+
+test: $(VENV)/installed
+	ruff check . && ruff format --check . && mypy && pytest
+
+# All five held-out styles and long schedules: about an hour on two cores. Leaves the default job's results alone.
+full: $(VENV)/installed
+	scmd run --experiment configs/full.yaml --results results/full --jobs 2
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make run PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@

@@ -1,0 +1,1 @@
+"""Selective Cross-Modality Distillation as a two-stage offline pipeline."""

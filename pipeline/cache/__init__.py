@@ -1,0 +1,1 @@
+"""The teacher cache on disk: `cache/README.md` is its specification. Stage two reads it without open_clip."""

@@ -1,0 +1,39 @@
+"""How a file of the cache comes to be: whole, synced, and renamed into place. The only place that writes."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from pipeline.errors import CacheError
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replaces `path` by a file with these bytes; after a crash either the old or the new one stands, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CacheError(
+            f"{path}: {len(data):,} bytes cannot be written ({error.strerror}); make room or allow writing there, "
+            "then run the same command again: what is done stays done"
+        ) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

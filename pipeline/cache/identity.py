@@ -1,0 +1,51 @@
+"""What determines a cache's numbers → one digest; two of them → what differs, in words.
+
+An identity knows no number of samples or views, no device and no library version: those are provenance.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from pipeline.errors import CacheError
+
+# Parts that only prompts and classes change; the image pass does not depend on them.
+TEXT_PARTS = ("templates", "classes")
+
+
+def canonical(data: object) -> bytes:
+    """JSON with sorted keys and no spaces, so that equal data has equal bytes."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest(identity: dict) -> str:
+    return hashlib.sha256(canonical(identity)).hexdigest()
+
+
+def image_part(identity: dict) -> dict:
+    """The identity without prompts and classes."""
+    return {key: value for key, value in identity.items() if key not in TEXT_PARTS}
+
+
+def first_difference(found: dict, expected: dict) -> str | None:
+    """One sentence for the first part that differs, or None."""
+    for key in sorted({*found, *expected}):
+        here, wanted = found.get(key), expected.get(key)
+        if here == wanted:
+            continue
+        if isinstance(here, dict) and isinstance(wanted, dict):
+            inner = first_difference(here, wanted)
+            return f"{key}: {inner}" if inner else None
+        return f"{key} is {_short(here)} in the cache, {_short(wanted)} is expected"
+    return None
+
+
+def require_same(found: dict, expected: dict, folder: Path) -> None:
+    """Raises CacheError naming the first difference of what a cache is and what a configuration asks for."""
+    if difference := first_difference(found, expected):
+        raise CacheError(f"{folder}: another teacher cache than the configuration asks for: {difference}")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:117]}…"

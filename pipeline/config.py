@@ -1,0 +1,78 @@
+"""Strict YAML configuration: one file, one frozen record; all faults of a file in one error. Knows no section."""
+
+import json
+import re
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Base of all settings: frozen, and a key that it does not know is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as DVC reads it too: a key twice is a fault, and 1e-3 is a number (YAML 1.2), not a string."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.MarkedYAMLError(problem=f"key `{twice.pop()}` stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_yaml(path: Path) -> object:
+    """The plain data of a YAML file. Raises ConfigError where it is missing or malformed."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        beside = sorted(p.name for p in path.parent.glob("*.yaml"))
+        choices = f"; the files there are {', '.join(beside)}" if beside else ""
+        raise ConfigError(f"{path}: no such file{choices}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def parse(data: object, section: type[SectionT], where: str) -> SectionT:
+    """Plain data → settings. Raises ConfigError that begins with `where` and names every faulty key."""
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: expected keys with values, found {type(data).__name__}")
+    try:
+        return section.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        faults = "; ".join(_sentence(fault, section) for fault in error.errors(include_url=False))
+        raise ConfigError(f"{where}: {faults}") from None
+
+
+def load(path: Path, section: type[SectionT]) -> SectionT:
+    """A whole file as one record."""
+    return parse(read_yaml(path), section, str(path))
+
+
+def _sentence(fault, section: type[Section]) -> str:
+    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    if fault["type"] == "extra_forbidden":
+        known = ", ".join(section.model_fields)
+        at_top = len(fault["loc"]) == 1
+        return f"`{key}` is not a key here" + (f" (known: {known})" if at_top else "")
+    if fault["type"] == "missing":
+        return f"`{key}` is missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"`{key}` is {fault['input']!r}: {message[0].lower()}{message[1:]}"

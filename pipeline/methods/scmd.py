@@ -1,0 +1,29 @@
+"""Selective Cross-Modality Distillation (Leng, Li, Wang, TMLR 2024, section 3), on the hard part of a batch.
+
+L = CE(z, y) + λ1 · T² · KL(softmax(t/T) ‖ softmax(z/T)) + λ2 · T² · KL(softmax(t/T) ‖ softmax(c/T)),
+c = exp(s) · normalize(projector(f)) · Eᵀ
+"""
+
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.batches import Batch, Outputs
+from pipeline.losses import cross_entropy, cross_modal_logits, distillation
+from pipeline.methods.settings import MethodSettings
+
+
+class Settings(MethodSettings):
+    hard_fraction: float = Field(0.2, gt=0, le=1)
+    lambda1: float = Field(0.5, ge=0)
+    lambda2: float = Field(0.5, ge=0)
+    temperature: float = Field(3.0, gt=0)
+
+
+def terms(outputs: Outputs, batch: Batch, settings: Settings) -> dict[str, Tensor]:
+    cross_modal = cross_modal_logits(outputs.embeddings, batch.text, outputs.log_scale)
+    teacher, temperature = batch.teacher_logits, settings.temperature
+    return {
+        "cross_entropy": cross_entropy(outputs.logits, batch.labels),
+        "distillation": settings.lambda1 * distillation(outputs.logits, teacher, temperature),
+        "cross_modality": settings.lambda2 * distillation(cross_modal, teacher, temperature),
+    }

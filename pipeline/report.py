@@ -1,0 +1,104 @@
+"""Trials → one table: per held-out domain and on average, each method's accuracy with its number of trials."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+ZERO_SHOT = "teacher zero-shot"
+
+_PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
+    """\
+| held out | {{ methods | join(" | ") }} |
+|---|{{ "---|" * methods | length }}
+{% for row in rows %}
+| {{ row.name }} | {{ row.cells | join(" | ") }} |
+{% endfor %}
+
+Accuracy in % on the held-out domain's in split (80 %), mean ± standard error over trials (number of trials in brackets).
+The checkpoint of each trial is the one with the best mean accuracy on the *source* domains' out splits
+(training-domain validation); the held-out domain has no part in that choice.
+Teacher zero-shot is the cached CLIP's own accuracy on the same images.
+{% for line in missing %}
+{{ line }}
+{% endfor %}
+"""
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean accuracy and standard error (population std / √n, DomainBed's) of `trials` trials, as shares."""
+
+    mean: float
+    error: float
+    trials: int
+
+    def __str__(self) -> str:
+        spread = f" ± {100 * self.error:.1f}" if self.trials > 1 else ""
+        return f"{100 * self.mean:.1f}{spread} ({self.trials})"
+
+
+def read_trials(folder: Path) -> list[dict]:
+    """The metrics of every finished trial below a results folder."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("trials/*/*/*/metrics.json"))]
+
+
+def cell(values: Sequence[float]) -> Cell | None:
+    """None where there is no trial."""
+    if not values:
+        return None
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / len(values)
+    return Cell(mean, math.sqrt(variance / len(values)), len(values))
+
+
+def tabulate(trials: list[dict], held_out: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Cell | None]]:
+    """Held-out domain (then `average`) → method (first the teacher) → cell.
+
+    The average is, trial by trial, the mean over held-out domains; it stands only over trials that have all of them.
+    """
+    table: dict[str, dict[str, Cell | None]] = {}
+    accuracy = {(t["held_out"], t["method"], t["trial"]): t["accuracy"] for t in trials}
+    zero_shot = {(t["held_out"], t["trial"]): t["teacher_zero_shot"] for t in trials}
+    numbers = sorted({t["trial"] for t in trials})
+    columns = {ZERO_SHOT: zero_shot, **{m: {(d, n): a for (d, k, n), a in accuracy.items() if k == m} for m in methods}}
+    for domain in held_out:
+        table[domain] = {
+            name: cell([found[domain, n] for n in numbers if (domain, n) in found]) for name, found in columns.items()
+        }
+    table["average"] = {}
+    for name, found in columns.items():
+        whole = [n for n in numbers if all((domain, n) in found for domain in held_out)]
+        means = [sum(found[domain, n] for domain in held_out) / len(held_out) for n in whole]
+        table["average"][name] = cell(means)
+    return table
+
+
+def page(table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:
+    """The table as Markdown, with the lines that say what is missing."""
+    methods = list(next(iter(table.values())))
+    rows = [{"name": name, "cells": [str(c) if c else "–" for c in cells.values()]} for name, cells in table.items()]
+    return _PAGE.render(methods=methods, rows=rows, missing=missing)
+
+
+def missing_lines(trials: list[dict], wanted: list[tuple[str, str, int]], experiment: Path) -> list[str]:
+    """Nothing where every wanted trial is there; else n of N, and the command for the first gap."""
+    there = {(t["held_out"], t["method"], t["trial"]) for t in trials}
+    gaps = [trial for trial in wanted if trial not in there]
+    if not gaps:
+        return []
+    held_out, method, trial = gaps[0]
+    command = f"scmd student --experiment {experiment} --held-out {held_out} --method {method} --trial {trial}"
+    return ["", f"{len(wanted) - len(gaps)} of {len(wanted)} trials are done; the first that is missing: `{command}`"]
+
+
+def plain(table: dict[str, dict[str, Cell | None]]) -> dict:
+    """The table as DVC metrics: domain → method → accuracy and trials."""
+    return {
+        domain: {name: {"accuracy": c.mean, "trials": c.trials} for name, c in cells.items() if c}
+        for domain, cells in table.items()
+    }

@@ -1,0 +1,1 @@
+"""Images: where they are, which can be read, and the table with a row a sample."""

@@ -1,0 +1,108 @@
+"""Parquet with image bytes, as Hugging Face serves data sets: which rows are samples, and their bytes."""
+
+import json
+from bisect import bisect_right
+from itertools import accumulate
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.config import Section
+from pipeline.errors import InputError
+from pipeline.samples.table import Found
+
+
+class Columns(Section):
+    """Where the table keeps a sample's parts; a dot goes into a struct, as in `image.bytes`."""
+
+    image: str = "image.bytes"
+    domain: str = "domain"
+    label: str = "label"
+
+
+def files_of(root: Path) -> list[Path]:
+    """The Parquet files of a data set: `root` itself, or those directly below it, sorted."""
+    files = [root] if root.is_file() else sorted(root.glob("*.parquet"))
+    if not files:
+        raise InputError(f"{root}: no Parquet file here; the data set's `root` must name one or a folder of them")
+    return files
+
+
+def scan(root: Path, columns: Columns, domains: tuple[str, ...] | None, classes: tuple[str, ...] | None) -> list[Found]:
+    """All rows of the wanted domains. Integer labels take their names from the configuration or the file's metadata."""
+    found = []
+    for path in files_of(root):
+        file = _open(path)
+        names = classes or _published_classes(file)
+        domain_column, label_column = (_column(file, path, name) for name in (columns.domain, columns.label))
+        _column(file, path, columns.image)
+        table = file.read(columns=[domain_column, label_column])
+        pairs = zip(_values(table, columns.domain), _values(table, columns.label), strict=True)
+        for row, (domain, label) in enumerate(pairs):
+            if domains is None or domain in domains:
+                found.append(Found(f"{path.name}#{row}", str(domain), _class_name(label, names, path, row)))
+    return found
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())})") from None
+
+
+def _column(file: pq.ParquetFile, path: Path, name: str) -> str:
+    """Checks a (dotted) name and returns it. Raises InputError that lists what there is."""
+    leaves = [file.schema.column(i).path for i in range(len(file.schema))]
+    if name not in leaves:
+        raise InputError(f"{path}: no column `{name}`; the columns are {', '.join(leaves)} (name them under `columns`)")
+    return name
+
+
+def _values(table: pa.Table, name: str) -> list:
+    first, *rest = name.split(".")
+    column = table.column(first).combine_chunks()
+    for part in rest:
+        column = column.field(part)
+    return column.to_pylist()
+
+
+def _published_classes(file: pq.ParquetFile) -> tuple[str, ...] | None:
+    metadata = file.schema_arrow.metadata or {}
+    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    names = features.get("label", {}).get("names")
+    return tuple(names) if names else None
+
+
+def _class_name(label: object, names: tuple[str, ...] | None, path: Path, row: int) -> str:
+    if isinstance(label, str):
+        return label
+    if isinstance(label, int) and names and 0 <= label < len(names):
+        return names[label]
+    raise InputError(
+        f"{path}, row {row}: label {label!r} has no class name; list `classes` in the data set's configuration "
+        "in the order of the labels"
+    )
+
+
+class ParquetImages:
+    """Bytes of image rows, by key. Keeps the last row group read, so reading in order reads each once."""
+
+    def __init__(self, root: Path, column: str):
+        self.folder = root.parent if root.is_file() else root
+        self.column = column
+        self._cached: tuple[str, int, list] | None = None
+
+    def read(self, key: str) -> bytes:
+        """Raises OSError where the file or the row is missing."""
+        name, _, row = key.rpartition("#")
+        file = pq.ParquetFile(self.folder / name)
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        starts = [0, *accumulate(sizes)]
+        if int(row) >= starts[-1]:
+            raise FileNotFoundError(f"{name} has no row {row}")
+        group = bisect_right(starts, int(row)) - 1
+        if self._cached is None or self._cached[:2] != (name, group):
+            self._cached = (name, group, _values(file.read_row_group(group, columns=[self.column]), self.column))
+        return self._cached[2][int(row) - starts[group]] or b""

@@ -1,0 +1,122 @@
+"""The samples table and the quarantine list: records, and their Parquet files."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import InputError
+
+
+@dataclass(frozen=True)
+class Found:
+    """A place where a picture should be: its key, and the domain and class that the place says."""
+
+    key: str
+    domain: str
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A readable image. `id` is the SHA-256 of its bytes, `position` its place among all files found in its domain."""
+
+    id: str
+    key: str
+    domain: str
+    class_name: str
+    label: int
+    position: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    key: str
+    domain: str
+    class_name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All samples of a data set and what a later stage must know of it, wherever the images lie.
+
+    `found` counts the files of each domain before any was set aside: DomainBed splits over those.
+    """
+
+    rows: tuple[Sample, ...]
+    domains: tuple[str, ...]
+    classes: tuple[str, ...]
+    found: dict[str, int]
+    exif: bool
+    flip: bool
+
+    def unique(self) -> list[Sample]:
+        """One sample an id, in order of first appearance."""
+        return list({sample.id: sample for sample in reversed(self.rows)}.values())[::-1]
+
+
+_COLUMNS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("key", pa.string()),
+        ("domain", pa.string()),
+        ("class_name", pa.string()),
+        ("label", pa.int64()),
+        ("position", pa.int64()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+    ]
+)
+_QUARANTINE = pa.schema([(name, pa.string()) for name in ("key", "domain", "class_name", "reason")])
+_FACTS = b"scmd"
+
+
+def write(samples: Samples, quarantine: Sequence[Quarantined], folder: Path) -> None:
+    """Writes `samples.parquet` and `quarantine.parquet`, each renamed into place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "domains": samples.domains,
+        "classes": samples.classes,
+        "found": samples.found,
+        "exif": samples.exif,
+        "flip": samples.flip,
+    }
+    schema = _COLUMNS.with_metadata({_FACTS: json.dumps(facts, sort_keys=True)})
+    _replace(pa.Table.from_pylist([vars(row) for row in samples.rows], schema), folder / "samples.parquet")
+    _replace(pa.Table.from_pylist([vars(row) for row in quarantine], _QUARANTINE), folder / "quarantine.parquet")
+
+
+def _replace(table: pa.Table, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    pq.write_table(table, partial, compression="zstd")
+    partial.replace(path)
+
+
+def read(folder: Path) -> Samples:
+    """The table that `write` made. Raises InputError where there is none or it is another file."""
+    path = folder / "samples.parquet"
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no samples table here; run `scmd samples` first, or `dvc pull` where a team shares it"
+        )
+    try:
+        table = pq.read_table(path, memory_map=False)
+        facts = json.loads(table.schema.metadata[_FACTS])
+        if not table.schema.remove_metadata().equals(_COLUMNS):
+            raise KeyError("columns")
+    except (pa.ArrowException, KeyError, TypeError, ValueError):
+        raise InputError(f"{path}: not a samples table; delete it and run `scmd samples` again") from None
+    return Samples(
+        rows=tuple(Sample(**row) for row in table.to_pylist()),
+        domains=tuple(facts["domains"]),
+        classes=tuple(facts["classes"]),
+        found=facts["found"],
+        exif=facts["exif"],
+        flip=facts["flip"],
+    )

@@ -1,0 +1,92 @@
+"""What several stages open: images by id, and a cache that is the one the configuration asks for."""
+
+import numpy as np
+import torch
+
+from pipeline.cache import identity as identities
+from pipeline.cache import reader
+from pipeline.cache.layout import FORMAT, VIEW_ARRAYS
+from pipeline.cache.reader import TeacherCache
+from pipeline.cache.rows import Row
+from pipeline.errors import CacheError
+from pipeline.experiment import Plan
+from pipeline.samples import dataset, table
+from pipeline.samples.loading import Loader
+from pipeline.samples.table import Samples
+from pipeline.teacher.settings import TeacherSettings, local_weights
+from pipeline.views.draw import DRAWING_VERSION, Distribution
+from pipeline.views.store import Rendered
+
+
+def loader(plan: Plan, samples: Samples, order: list[str]) -> Loader:
+    """Loads the image of each id in `order`."""
+    by_id = {sample.id: sample for sample in samples.unique()}
+    images = dataset.open_images(plan.dataset.root, plan.dataset.format, plan.dataset.columns)
+    return Loader(images, [by_id[sample_id] for sample_id in order], plan.dataset.root, exif=samples.exif)
+
+
+def distribution(settings: TeacherSettings, samples: Samples) -> Distribution:
+    """The teacher's view distribution, without mirrors where the data set says so."""
+    return settings.distribution if samples.flip else settings.distribution.model_copy(update={"flip": 0.0})
+
+
+def identity_without_teacher(settings: TeacherSettings, samples: Samples) -> dict:
+    """What determines a cache's numbers besides the network itself: stage two knows this much without open_clip."""
+    return {
+        "format": FORMAT,
+        "normalisation": settings.normalisation,
+        "decoding": {"exif": samples.exif, "background": "white"},
+        "drawing": {
+            "version": DRAWING_VERSION,
+            "seed": settings.seed,
+            "distribution": distribution(settings, samples).model_dump(mode="json"),
+        },
+        "dtypes": {name: spec.dtype for name, spec in VIEW_ARRAYS.items()},
+        "templates": list(settings.templates),
+        "classes": list(samples.classes),
+    }
+
+
+def loadable(rows: list[Row], samples: Samples) -> list[str]:
+    """The ids of `rows`; a removed image keeps its row and is never loaded, so any present id stands in for it."""
+    present = {sample.id for sample in samples.rows}
+    stand_in = samples.rows[0].id
+    return [row.id if row.id in present else stand_in for row in rows]
+
+
+def opened_cache(plan: Plan) -> tuple[Samples, TeacherCache]:
+    """The samples and a complete cache of them. Raises CacheError where it is another than the configuration asks for."""
+    samples = table.read(plan.samples_folder)
+    cache = reader.open_complete(plan.cache_folder)
+    found = dict(cache.identity)
+    teacher = found.pop("teacher")
+    identities.require_same(found, identity_without_teacher(plan.teacher, samples), plan.cache_folder)
+    expected = local_weights(plan.teacher.model, plan.teacher.weights)
+    identities.require_same({k: teacher[k] for k in expected}, expected, plan.cache_folder)
+    known = {row.id for row in cache.rows}
+    lacking = [sample for sample in samples.rows if sample.id not in known]
+    if lacking:
+        raise CacheError(
+            f"{plan.cache_folder}: {len(lacking)} of {len(samples.rows)} images are not in this cache, first "
+            f"{lacking[0].key}; it was made from other images: run `scmd teacher` to add them"
+        )
+    if cache.shape.views < plan.teacher.views:
+        raise CacheError(
+            f"{plan.cache_folder}: {cache.shape.views} views where the teacher's configuration asks for "
+            f"{plan.teacher.views}; run `scmd teacher` to add them"
+        )
+    return samples, cache
+
+
+def rendered_pictures(plan: Plan, samples: Samples, cache: TeacherCache) -> Rendered:
+    load = loader(plan, samples, loadable(cache.rows, samples))
+    return Rendered(load, cache.column("views"), plan.experiment.pixels.size)
+
+
+def views_digest(cache: TeacherCache, numbers: np.ndarray) -> str:
+    """What a set of pixels was rendered from: the ids in order and their recorded views."""
+    return identities.digest({"ids": [row.id for row in cache.rows], "views": numbers.tobytes().hex()})
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,22 @@
+"""Recorded views → the student's pictures, all of them, once."""
+
+from pipeline.experiment import Plan
+from pipeline.progress import say
+from pipeline.stages.opening import opened_cache, rendered_pictures, views_digest
+from pipeline.views import store
+
+
+def run(plan: Plan, workers: int) -> None:
+    """Renders into a memory map, or records that the set is too large for one."""
+    samples, cache = opened_cache(plan)
+    rendered = rendered_pictures(plan, samples, cache)
+    digest = views_digest(cache, rendered.numbers)
+    size = plan.experiment.pixels.size
+    needed = rendered.numbers.shape[0] * rendered.numbers.shape[1] * size * size * 3 / 1e9
+    if needed > plan.experiment.pixels.max_gb:
+        store.write_facts(plan.pixels_folder, digest, stored=False)
+        say(f"{needed:.1f} GB of pixels, more than pixels.max_gb: they will be drawn while training")
+    else:
+        store.store(rendered, digest, plan.pixels_folder, workers)
+        say(f"{needed:.2f} GB of pixels in {plan.pixels_folder}")
+    say("next: scmd student")

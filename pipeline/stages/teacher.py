@@ -1,0 +1,168 @@
+"""Stage one: images and prompts → teacher cache. The one place where teacher and cache meet."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.cache import identity as identities
+from pipeline.cache import reader, writer
+from pipeline.cache.layout import FORMAT, Shape
+from pipeline.cache.reader import TeacherCache
+from pipeline.cache.rows import Row
+from pipeline.cache.writer import Work, Writer
+from pipeline.errors import CacheError
+from pipeline.experiment import Plan
+from pipeline.progress import say, track
+from pipeline.provenance import versions
+from pipeline.samples import table
+from pipeline.samples.table import Samples
+from pipeline.stages.opening import device, distribution, identity_without_teacher, loadable, loader
+from pipeline.teacher import clip as clips
+from pipeline.teacher import prompts, zero_shot
+from pipeline.teacher.clip import IMAGENET_MEAN, IMAGENET_STD
+from pipeline.teacher.settings import TeacherSettings
+from pipeline.views.draw import COLUMNS
+from pipeline.views.render import probe
+from pipeline.views.rendering import TeacherViews, in_order
+
+
+def run(plan: Plan, workers: int) -> None:
+    """Images and prompts → teacher cache: what is missing is computed, what stands is kept, nothing is mixed."""
+    settings = plan.teacher
+    samples = table.read(plan.samples_folder)
+    clip = clips.load(settings.model, settings.weights, settings.preprocess, device())
+    identity = {**identity_without_teacher(settings, samples), "teacher": clip.facts}
+    target, rows, views = _target(plan, identity, samples)
+    shape = Shape(
+        samples=len(rows),
+        views=views,
+        classes=len(samples.classes),
+        prompts=len(settings.templates),
+        embedding=clip.facts["embedding"],
+        block=_block_size(target, settings.block),
+    )
+    cache = Writer(target, shape, "raw", versions(clip.device, settings.batch))
+    attributes = {
+        "format": FORMAT,
+        "identity": identity,
+        "identity_digest": identities.digest(identity),
+        "codec": cache.chain,
+        "block": shape.block,
+        "views": shape.views,
+        "view_columns": list(COLUMNS),
+        "render_size": clip.size,
+        "logit_scale": clip.logit_scale,
+    }
+    if not _head_stands(target, attributes, rows):
+        texts = prompts.texts(settings.templates, samples.classes)
+        cache.write_head(attributes, rows, texts, clip.encode_texts(texts))
+    images = TeacherViews(
+        loader(plan, samples, loadable(rows, samples)),
+        [(row.id, row.width, row.height) for row in rows],
+        distribution(settings, samples),
+        settings.seed,
+        clip.size,
+        clip.clean,
+    )
+    passed = _image_pass(cache, clip, images, settings, workers)
+    _logits(cache, clip.logit_scale)
+    if target != plan.cache_folder:
+        writer.switch(target, plan.cache_folder)
+    say(f"{passed} pictures went through the teacher; {len(rows)} samples × {views} views stand in {plan.cache_folder}")
+    say("next: scmd pixels")
+
+
+def _target(plan: Plan, identity: dict, samples: Samples) -> tuple[Path, list[Row], int]:
+    """The folder to build in, its rows and its number of views, after saying what was found."""
+    folder = plan.cache_folder
+    building = folder.with_name(f".{folder.name}.building")
+    rows = [Row(sample.id, sample.width, sample.height) for sample in samples.unique()]
+    old = _opened(folder)
+    if old is None or old.identity == identity:
+        kept = old.rows if old else []
+        known = {row.id for row in kept}
+        views = max(plan.teacher.views, old.shape.views if old else 0)
+        target, rows = folder, [*kept, *(row for row in rows if row.id not in known)]
+        say(f"{folder}: {len(kept)} of {len(rows)} samples listed" if old else f"{folder}: a new cache")
+        return target, rows, views
+    difference = identities.first_difference(old.identity, identity)
+    started = _opened(building)
+    if started is None or started.identity != identity:
+        shutil.rmtree(building, ignore_errors=True)
+    if identities.image_part(old.identity) == identities.image_part(identity):
+        say(f"{folder}: only the text differs ({difference}); no image needs the teacher again")
+        building.mkdir(exist_ok=True)
+        writer.copy_image_pass(folder, building, old.shape)
+        known = {row.id for row in old.rows}
+        return building, [*old.rows, *(row for row in rows if row.id not in known)], old.shape.views
+    say(f"{folder}: another cache is built beside it, as {difference}")
+    return building, rows, plan.teacher.views
+
+
+def _opened(folder: Path) -> TeacherCache | None:
+    return reader.open_interrupted(folder) if reader.exists(folder) else None
+
+
+def _block_size(target: Path, wanted: int) -> int:
+    """A cache keeps the block size that it was begun with."""
+    started = _opened(target)
+    return started.shape.block if started else wanted
+
+
+def _head_stands(target: Path, attributes: dict, rows: list[Row]) -> bool:
+    if not reader.exists(target):
+        return False
+    try:
+        cache = reader.open_any(target)
+        cache.read_text_embeddings()
+    except CacheError:
+        return False
+    return cache.attributes == attributes and cache.rows == rows
+
+
+def _image_pass(cache: Writer, clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
+    """Everything that needs the images; returns how many pictures were encoded."""
+    todo = cache.missing("image_features")
+    items = [(row, work.views) for work in todo for row in _rows_of(cache, work)]
+    made = track(in_order(images, items, min(workers, len(items))), len(items), "teacher")
+    for work in todo:
+        count = len(_rows_of(cache, work))
+        cache.write(work, _encode(clip, made, count, work.views, settings))
+    return sum(len(views) for _, views in items)
+
+
+def _rows_of(cache: Writer, work: Work) -> range:
+    start = work.block * cache.shape.block
+    return range(start + work.first, start + cache.shape.rows(work.block))
+
+
+def _encode(
+    clip, made: Iterator, count: int, views: tuple[int, ...], settings: TeacherSettings
+) -> dict[str, np.ndarray]:
+    """The next `count` rows of `made` in batches that never cross a block."""
+    own = (clip.own_mean, clip.own_std)
+    drawn = (IMAGENET_MEAN, IMAGENET_STD) if settings.normalisation == "imagenet" else own
+    features, probes, numbers = [], [], []
+    for start in range(0, count, settings.batch):
+        batch = [next(made) for _ in range(min(settings.batch, count - start))]
+        pixels = np.stack([picture for picture, _ in batch])
+        encoded = [clip.encode_images(pixels[:, at], *(drawn if view else own)) for at, view in enumerate(views)]
+        features.append(np.stack(encoded, 1))
+        probes += [[probe(picture) for picture in pictures] for pictures in pixels]
+        numbers += [drawn_numbers for _, drawn_numbers in batch]
+    return {
+        "image_features": np.concatenate(features),
+        "pixel_probe": np.array(probes, np.uint8),
+        "views": np.stack(numbers),
+    }
+
+
+def _logits(cache: Writer, scale: float) -> None:
+    """Logits of whatever has features and no logits, from the stored features."""
+    text = reader.open_any(cache.folder).read_text_embeddings()
+    for work in cache.missing("logits"):
+        rows = slice(work.first, cache.shape.rows(work.block))
+        features = np.stack([cache.read_chunk("image_features", work.block, view)[rows, 0] for view in work.views], 1)
+        cache.write(work, {"logits": zero_shot.logits(features, text, scale)})

@@ -1,0 +1,114 @@
+"""The student: a timm backbone, a linear classifier, a projector into the teacher's embedding space, a logit scale."""
+
+import math
+from typing import Literal
+
+import timm
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.batches import Outputs
+from pipeline.config import Section
+from pipeline.errors import InputError
+
+INITIAL_LOG_SCALE = math.log(1 / 0.07)
+MAX_LOG_SCALE = math.log(100)
+
+
+class ModelSettings(Section):
+    """`pretrained` names timm's weights (or none, or a safetensors file); `batch_norm: frozen` keeps their statistics."""
+
+    backbone: str = "resnet50.tv2_in1k"
+    pretrained: bool | str = True
+    batch_norm: Literal["frozen", "trained"] = "frozen"
+    dropout: float = Field(0.0, ge=0, lt=1)
+    projector: Literal["linear", "mlp"] = "linear"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+class Predictor(nn.Module):
+    """Featurizer and classifier: what is averaged, evaluated and shipped."""
+
+    def __init__(self, backbone: nn.Module, classes: int, dropout: float):
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(backbone.num_features, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) → (B, C)."""
+        return self.classifier(self.dropout(self.backbone(images)))
+
+
+class Student(nn.Module):
+    """A predictor with what only training needs: projector and learnable log scale."""
+
+    def __init__(self, predictor: Predictor, projector: nn.Module, *, freeze_statistics: bool):
+        super().__init__()
+        self.predictor = predictor
+        self.projector = projector
+        self.log_scale = nn.Parameter(torch.tensor(INITIAL_LOG_SCALE))
+        self.freeze_statistics = freeze_statistics
+
+    def forward(self, images: Tensor) -> Outputs:
+        """(B, 3, H, W) → logits (B, C), embeddings (B, D), log scale ()."""
+        features = self.predictor.dropout(self.predictor.backbone(images))
+        return Outputs(self.predictor.classifier(features), self.projector(features), self.log_scale)
+
+    def train(self, mode: bool = True) -> "Student":
+        super().train(mode)
+        if self.freeze_statistics:
+            for norm in batch_norms(self):
+                norm.eval()
+        return self
+
+    @torch.no_grad()
+    def clamp_scale(self) -> None:
+        """Keeps s in [0, ln 100], as CLIP's."""
+        self.log_scale.clamp_(0, MAX_LOG_SCALE)
+
+
+def batch_norms(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+def build_predictor(backbone: str, pretrained: bool | str, classes: int, dropout: float) -> Predictor:
+    """Raises InputError for an unknown backbone, or weights that are not on this machine and cannot be downloaded."""
+    if not timm.is_model(backbone.split(".")[0]):
+        raise InputError(f"student backbone `{backbone}` is no model of timm; `timm.list_models()` lists them")
+    arguments: dict = {"pretrained": bool(pretrained)}
+    if isinstance(pretrained, str):
+        arguments["pretrained_cfg_overlay"] = {"file": pretrained}
+    try:
+        network = timm.create_model(backbone, num_classes=0, **arguments)
+    except Exception as error:
+        # Hub and socket layers each raise their own; to the user the weights are simply not there.
+        raise InputError(
+            f"student backbone `{backbone}`: its pretrained weights are not on this machine and cannot be loaded "
+            f"({type(error).__name__}); without a network, set `pretrained` to a local weights file, or to false"
+        ) from None
+    return Predictor(network, classes, dropout)
+
+
+def build(
+    *,
+    backbone: str,
+    pretrained: bool | str,
+    batch_norm: str,
+    dropout: float,
+    projector: str,
+    classes: int,
+    embedding: int,
+    seed: int,
+) -> Student:
+    """A student whose new weights depend on `seed` alone, so that all methods of a trial start equal."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        predictor = build_predictor(backbone, pretrained, classes, dropout)
+        width = predictor.classifier.in_features
+        head: nn.Module = nn.Linear(width, embedding, bias=False)
+        if projector == "mlp":
+            head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, embedding, bias=False))
+    return Student(predictor, head, freeze_statistics=batch_norm == "frozen")

@@ -1,0 +1,176 @@
+"""A frozen open_clip model: pictures and texts → embeddings, and the facts that determine them."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+from torchvision.transforms import ToTensor
+
+from pipeline.errors import TeacherError
+from pipeline.teacher.settings import LOCAL, Preprocess, digest
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """`facts` is plain data for a cache's identity: weights digest, open_clip's model settings, preprocessing."""
+
+    model: torch.nn.Module
+    preprocess: object
+    tokenize: object
+    facts: dict
+    device: torch.device
+
+    @cached_property
+    def size(self) -> int:
+        """The side of the square input, in pixels."""
+        side = self.model.visual.image_size
+        return side[0] if isinstance(side, tuple) else side
+
+    @cached_property
+    def logit_scale(self) -> float:
+        """exp of the trained log scale: 100 for OpenAI's models."""
+        return float(self.model.logit_scale.exp())
+
+    def clean(self, image: Image.Image) -> np.ndarray:
+        """View 0: open_clip's own evaluation preprocessing up to pixels. RGB image → (size, size, 3) uint8."""
+        for transform in self.preprocess.transforms:
+            if isinstance(transform, ToTensor):
+                break
+            image = transform(image)
+        return np.asarray(image)
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+        """(B, size, size, 3) uint8 → (B, D) float16, not normalised. Raises TeacherError where memory runs out."""
+        try:
+            batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
+            shift, scale = (torch.tensor(v, device=self.device)[:, None, None] for v in (mean, std))
+            return self.model.encode_image((batch - shift) / scale).half().cpu().numpy()
+        except (torch.cuda.OutOfMemoryError, MemoryError):
+            raise TeacherError(
+                f"out of memory with {len(pixels)} pictures at once; set a smaller `batch` in the teacher's configuration"
+            ) from None
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: list[list[str]]) -> np.ndarray:
+        """(P, C) texts → (P, C, D) float32, not normalised."""
+        return np.stack(
+            [self.model.encode_text(self.tokenize(row).to(self.device)).float().cpu().numpy() for row in texts]
+        )
+
+    @property
+    def own_mean(self) -> tuple[float, ...]:
+        return tuple(self.facts["preprocess"]["mean"])
+
+    @property
+    def own_std(self) -> tuple[float, ...]:
+        return tuple(self.facts["preprocess"]["std"])
+
+
+def load(model: str, weights: str | Path | None, preprocess: Preprocess | None, device: torch.device) -> Clip:
+    """Loads and checks a teacher. Raises TeacherError where it is missing or would silently be another one."""
+    if model.startswith(LOCAL):
+        source = {"model_name": model}
+        weights_file = _local_weights(model)
+    else:
+        source, weights_file = _named(model, weights, preprocess)
+    try:
+        network, _, transform = open_clip.create_model_and_transforms(**source, precision="fp32", device=device)
+        tokenize = open_clip.get_tokenizer(model)
+    except (RuntimeError, ValueError, OSError, KeyError) as error:
+        raise TeacherError(
+            f"teacher `{model}`: open_clip cannot load it ({' '.join(str(error).split())[:300]})"
+        ) from None
+    network.eval().requires_grad_(False)
+    facts = {
+        "model": "local-dir" if model.startswith(LOCAL) else model,
+        "weights_sha256": digest(weights_file),
+        "settings": _model_settings(model),
+        "quick_gelu": source.get("force_quick_gelu"),
+        "preprocess": {key: _plain(value) for key, value in vars_of(network.visual.preprocess_cfg).items()},
+        "transform": repr(transform),
+        "embedding": int(network.encode_text(tokenize(["x"]).to(device)).shape[1]),
+    }
+    return Clip(network, transform, tokenize, facts, device)
+
+
+def vars_of(config: object) -> dict:
+    return dict(config) if isinstance(config, dict) else vars(config)
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _local_weights(model: str) -> Path:
+    folder = Path(model.removeprefix(LOCAL))
+    file = folder / "open_clip_model.safetensors"
+    if not file.is_file() or not (folder / "open_clip_config.json").is_file():
+        raise TeacherError(
+            f"teacher `{model}`: {folder} must hold open_clip_config.json and open_clip_model.safetensors, and does not"
+        )
+    return file
+
+
+def _named(model: str, weights: str | Path | None, preprocess: Preprocess | None) -> tuple[dict, Path]:
+    """open_clip's arguments and the weights file of a built-in architecture."""
+    if open_clip.get_model_config(model) is None:
+        raise TeacherError(f"teacher `{model}` is no architecture of open_clip; `open_clip.list_models()` lists them")
+    if weights is None:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
+        raise TeacherError(f"teacher `{model}` needs `weights`: a file, or one of open_clip's tags ({tags})")
+    if Path(weights).is_file():
+        return _bare_file(model, Path(weights), preprocess)
+    tag = open_clip.get_pretrained_cfg(model, str(weights))
+    if not tag:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
+        raise TeacherError(f"teacher `{model}`: `weights: {weights}` is neither a file nor one of its tags ({tags})")
+    if bool(tag.get("quick_gelu")) != bool(open_clip.get_model_config(model).get("quick_gelu")):
+        other = model.removesuffix("-quickgelu") if model.endswith("-quickgelu") else f"{model}-quickgelu"
+        raise TeacherError(
+            f"teacher `{model}` with `weights: {weights}` would run with another activation (QuickGELU) than it was "
+            f"trained with and give wrong embeddings; set `model: {other}`"
+        )
+    return {"model_name": model, "pretrained": str(weights)}, _download(model, str(weights), tag)
+
+
+def _bare_file(model: str, file: Path, preprocess: Preprocess | None) -> tuple[dict, Path]:
+    if preprocess is None:
+        raise TeacherError(
+            f"teacher `{model}`: the weights file {file} does not say how its input is prepared; add `preprocess` "
+            "(mean, std, interpolation, resize_mode, quick_gelu) or use a `local-dir:` folder"
+        )
+    source = {
+        "model_name": model,
+        "pretrained": str(file),
+        "force_quick_gelu": preprocess.quick_gelu,
+        "image_mean": preprocess.mean,
+        "image_std": preprocess.std,
+        "image_interpolation": preprocess.interpolation,
+        "image_resize_mode": preprocess.resize_mode,
+    }
+    return source, file
+
+
+def _download(model: str, weights: str, tag: dict) -> Path:
+    try:
+        return Path(open_clip.download_pretrained(tag))
+    except Exception as error:
+        # Hub, proxy and socket layers each have exceptions of their own; to the user they are one thing.
+        raise TeacherError(
+            f"teacher `{model}`: the weights `{weights}` are not on this machine and cannot be downloaded "
+            f"({type(error).__name__}); without a network, set `weights` to a local file or `model` to a `local-dir:` folder"
+        ) from None
+
+
+def _model_settings(model: str) -> dict:
+    if model.startswith(LOCAL):
+        return json.loads((Path(model.removeprefix(LOCAL)) / "open_clip_config.json").read_text())["model_cfg"]
+    return open_clip.get_model_config(model)

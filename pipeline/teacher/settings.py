@@ -1,0 +1,72 @@
+"""`configs/teachers/*.yaml`: which CLIP, which prompts, which views."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from pipeline.config import Section
+from pipeline.views.draw import Distribution
+
+
+class Preprocess(Section):
+    """What a bare weights file does not say of its input; a tag or a `local-dir:` brings it along."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    resize_mode: Literal["shortest", "squash", "longest"] = "shortest"
+    quick_gelu: bool
+
+
+class TeacherSettings(Section):
+    """`model` is an open_clip name with `weights` as a pretrained tag or a file, or a `local-dir:` with everything.
+
+    `views` counts the clean one; `normalisation` of drawn views is CLIP's own or, as in the official code, ImageNet's.
+    `block` samples are one unit of work and of resume; `batch` pictures pass through the teacher at once.
+    """
+
+    model: str
+    weights: str | Path | None = None
+    preprocess: Preprocess | None = None
+    normalisation: Literal["clip", "imagenet"] = "clip"
+    templates: tuple[str, ...] = Field(("this is a photo of a {}",), min_length=1)
+    views: int = Field(9, ge=2)
+    seed: int = 0
+    distribution: Distribution = Distribution()
+    block: int = Field(1024, ge=1)
+    batch: int = Field(64, ge=1)
+
+    @field_validator("templates")
+    @classmethod
+    def _has_place(cls, templates):
+        for template in templates:
+            if template.count("{}") != 1:
+                raise ValueError(f"template {template!r} must hold one {{}} where the class name goes")
+        return templates
+
+
+LOCAL = "local-dir:"
+
+
+def weights_file(model: str, weights: str | Path | None) -> Path | None:
+    """The weights where they are a file that the configuration names; a hub's tag has none here."""
+    path = (
+        Path(model.removeprefix(LOCAL)) / "open_clip_model.safetensors"
+        if model.startswith(LOCAL)
+        else Path(weights or "")
+    )
+    return path if path.is_file() else None
+
+
+def local_weights(model: str, weights: str | Path | None) -> dict:
+    """The teacher's part of an identity as far as it is known without open_clip: name, and digest of a local file."""
+    facts = {"model": "local-dir" if model.startswith(LOCAL) else model}
+    file = weights_file(model, weights)
+    return {**facts, "weights_sha256": digest(file)} if file else facts
+
+
+def digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""All views of a data set at the student's size: rendered once into a memory map, or as they are asked for."""
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.progress import track
+from pipeline.views.render import render, squash
+from pipeline.views.rendering import Load, in_order
+
+
+class Pictures(Protocol):
+    """Student pictures by (row, view): view 0 squashed to the size, the others as recorded."""
+
+    size: int
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """(B,), (B,) → (B, size, size, 3) uint8."""
+        ...
+
+
+class Rendered:
+    """Pictures drawn when they are asked for: `numbers` (N, V, 11) holds every view of every row."""
+
+    def __init__(self, load: Load, numbers: np.ndarray, size: int):
+        self.load, self.numbers, self.size = load, numbers, size
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """(V, size, size, 3) uint8: every view of a row, its image decoded once."""
+        image = self.load(row)
+        drawn = [render(image, numbers, self.size) for numbers in self.numbers[row, 1:]]
+        return np.stack([squash(image, self.size), *drawn])
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        return np.stack([self._one(int(row), int(view)) for row, view in zip(rows, views, strict=True)])
+
+    def _one(self, row: int, view: int) -> np.ndarray:
+        image = self.load(row)
+        return render(image, self.numbers[row, view], self.size) if view else squash(image, self.size)
+
+
+class Stored:
+    """Pictures of a memory map that `store` wrote. Raises InputError where it belongs to another cache."""
+
+    def __init__(self, folder: Path, cache_digest: str):
+        if facts(folder)["cache"] != cache_digest:
+            raise InputError(f"{folder}: rendered from another state of the teacher cache; run `scmd pixels` again")
+        self.array = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
+        self.size = self.array.shape[2]
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        return self.array[rows, views]
+
+
+def facts(folder: Path) -> dict:
+    """What `pixels.json` says: the cache's content digest, and whether the pixels are stored beside it."""
+    try:
+        return json.loads((folder / "pixels.json").read_text())
+    except (OSError, ValueError):
+        raise InputError(f"{folder}: no rendered pixels here; run `scmd pixels` first") from None
+
+
+def write_facts(folder: Path, cache_digest: str, *, stored: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pixels.json").write_text(json.dumps({"cache": cache_digest, "stored": stored}) + "\n")
+
+
+def store(rendered: Rendered, cache_digest: str, folder: Path, workers: int) -> None:
+    """Renders everything into `pixels.npy`, (N, V, size, size, 3) uint8, and names the cache beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pixels.json").unlink(missing_ok=True)
+    count, views = rendered.numbers.shape[:2]
+    shape = (count, views, rendered.size, rendered.size, 3)
+    array = np.lib.format.open_memmap(folder / "pixels.partial.npy", mode="w+", dtype=np.uint8, shape=shape)
+    for row, pictures in enumerate(track(in_order(rendered, range(count), workers), count, "rendering pixels")):
+        array[row] = pictures
+    array.flush()
+    (folder / "pixels.partial.npy").replace(folder / "pixels.npy")
+    write_facts(folder, cache_digest, stored=True)
