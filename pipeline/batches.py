@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
+from pipeline.views.rendering import in_order
 from pipeline.views.store import Pictures
 
 
@@ -80,7 +80,7 @@ def normalise(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...
     return (images - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
 
 
-class Steps(Dataset):
+class Steps:
     """Step number → batch; the same one in whatever process it is made."""
 
     def __init__(self, lessons: Lessons, per_domain: int, seed: int, mean: tuple[float, ...], std: tuple[float, ...]):
@@ -103,14 +103,5 @@ class Steps(Dataset):
 
 def stream(steps: Steps, first: int, last: int, workers: int, device: torch.device) -> Iterator[Batch]:
     """The batches of steps `first` … `last` − 1, made by `workers` processes (0: in this one)."""
-    loader = DataLoader(
-        steps,
-        batch_size=None,
-        sampler=range(first, last),
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        # Forking a process that already runs an OpenMP pool may hang its first parallel operation.
-        multiprocessing_context="spawn" if workers else None,
-    )
-    for batch in loader:
+    for batch in in_order(steps, range(first, last), workers):
         yield batch.to(device)

@@ -30,25 +30,25 @@ CORES = min(os.cpu_count() or 1, 8)
 @app.command()
 def samples(experiment_file: ExperimentFile = DEFAULT) -> None:
     """Read every image once: a table with a row a sample, and a quarantine list with reasons."""
-    from pipeline.stages import run_samples
+    from pipeline.stages import samples as stage
 
-    run_samples(experiment.load(experiment_file))
+    stage.run(experiment.load(experiment_file))
 
 
 @app.command()
 def teacher(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
     """Stage one: run CLIP once over every view and prompt, or over what a cache still lacks."""
-    from pipeline.stages import run_teacher
+    from pipeline.stages import teacher as stage
 
-    run_teacher(experiment.load(experiment_file), workers)
+    stage.run(experiment.load(experiment_file), workers)
 
 
 @app.command()
 def pixels(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
     """Render the recorded views once at the student's size."""
-    from pipeline.stages import run_pixels
+    from pipeline.stages import pixels as stage
 
-    run_pixels(experiment.load(experiment_file), workers)
+    stage.run(experiment.load(experiment_file), workers)
 
 
 @app.command()
@@ -60,17 +60,62 @@ def student(
     results: Results = RESULTS,
 ) -> None:
     """Stage two: train one student against the cache and measure it. No teacher is loaded."""
-    from pipeline.stages import run_student
+    from pipeline.stages import student as stage
 
-    run_student(experiment.load(experiment_file), results, held_out, method, trial)
+    stage.run(experiment.load(experiment_file), results, held_out, method, trial)
 
 
 @app.command()
 def report(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS) -> None:
     """The table of all finished trials of an experiment."""
-    from pipeline.stages import run_report
+    from pipeline.stages import report as stage
 
-    run_report(experiment.load(experiment_file), results)
+    stage.run(experiment.load(experiment_file), results)
+
+
+@app.command()
+def run(
+    experiment_file: ExperimentFile = DEFAULT,
+    results: Results = RESULTS,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials that run at the same time.")] = 1,
+    workers: Workers = CORES,
+) -> None:
+    """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
+    from pipeline.stages import whole as stage
+
+    stage.run(experiment.load(experiment_file), results, jobs, workers)
+
+
+icons = typer.Typer(help="How the embedded benchmark and its teacher were made (needs `pip install scmd[icons]`).")
+app.add_typer(icons, name="icons")
+Package = Annotated[Path, typer.Argument(help="The unpacked npm package @iconify/json.")]
+
+
+@icons.command("build")
+def icons_build(package: Package) -> None:
+    """Make the benchmark's Parquet from the icon package."""
+    from pipeline.stages import icons as stage
+
+    stage.run_build(package)
+
+
+@icons.command("pretrain")
+def icons_pretrain(
+    package: Package,
+    work: Annotated[Path, typer.Option(help="Where the checkpoint lies while it trains.")] = Path("build/icons"),
+) -> None:
+    """Train the icons teacher on the other sets of the package (some 70 minutes on two cores)."""
+    from pipeline.stages import icons as stage
+
+    stage.run_pretrain(package, work)
+
+
+@icons.command("measure")
+def icons_measure() -> None:
+    """Zero-shot and linear-probe accuracy of the icons teacher on the benchmark."""
+    from pipeline.stages import icons as stage
+
+    stage.run_measure()
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """The icons benchmark: which icons of the package are its images, by rule and without looking at a picture's content.
 
 A domain is a drawing style, a class a word of the icon's published name. Labels are cleanest where the word is the whole
-name, so the shortest names come first; names of more than three words enter only to fill a cell to `FLOOR`.
+name, so the shortest names come first; names of more than two words enter only to fill a cell to `FLOOR`.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ NAMES_OF_STYLE = {
 }
 # Endings by which a set publishes the same design again.
 VARIANT = re.compile(r"-(flat|duo|solid|filled|fill|sharp|small|color)$")
-PER_CELL, FLOOR, MINIMUM, WORDS = 60, 20, 8, 3
+PER_CELL, FLOOR, MINIMUM, WORDS = 60, 20, 8, 2
 TWIN_COSINE, FEATURE_COSINE = 0.96, 0.98
 _MEANING = {word + end: name for name, means in CLASSES.items() for word in means.split() for end in ("", "s", "es")}
 

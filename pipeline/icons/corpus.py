@@ -99,3 +99,14 @@ def gather(package: Path, benchmark_images: np.ndarray) -> Iterator[tuple[str, i
                     list(digests),
                 ),
             )
+
+
+def joined(parts: list[Pairs]) -> Pairs:
+    """All pairs of several sets, in order."""
+    return Pairs(
+        np.concatenate([part.images for part in parts]),
+        [captions for part in parts for captions in part.captions],
+        [prefix for part in parts for prefix in part.prefixes],
+        [name for part in parts for name in part.names],
+        [digest for part in parts for digest in part.digests],
+    )

@@ -30,7 +30,7 @@ HANDED = frozenset("left right next previous forward back backward import export
 class Recipe:
     """How the teacher is trained; the defaults made the weights in the package."""
 
-    steps: int = 9000
+    steps: int = 4200
     batch: int = 256
     lr: float = 1e-3
     weight_decay: float = 0.05

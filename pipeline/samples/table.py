@@ -58,7 +58,10 @@ class Samples:
 
     def unique(self) -> list[Sample]:
         """One sample an id, in order of first appearance."""
-        return list({sample.id: sample for sample in reversed(self.rows)}.values())[::-1]
+        first: dict[str, Sample] = {}
+        for sample in self.rows:
+            first.setdefault(sample.id, sample)
+        return list(first.values())
 
 
 _COLUMNS = pa.schema(

@@ -78,9 +78,14 @@ def opened_cache(plan: Plan) -> tuple[Samples, TeacherCache]:
     return samples, cache
 
 
+def recorded_views(cache: TeacherCache) -> np.ndarray:
+    """(N, V, 11): how every view of every row was drawn."""
+    return cache.column("views")
+
+
 def rendered_pictures(plan: Plan, samples: Samples, cache: TeacherCache) -> Rendered:
     load = loader(plan, samples, loadable(cache.rows, samples))
-    return Rendered(load, cache.column("views"), plan.experiment.pixels.size)
+    return Rendered(load, recorded_views(cache), plan.experiment.pixels.size)
 
 
 def views_digest(cache: TeacherCache, numbers: np.ndarray) -> str:

@@ -26,54 +26,18 @@ from pipeline.views.store import Pictures, Stored
 
 
 def run(plan: Plan, results_folder: Path, held_out: str, method: str, trial: int) -> None:
-    """Pixels and cached logits → one trained student with its metrics."""
-    torch.use_deterministic_algorithms(torch.cuda.is_available() is False)
+    """Trains, measures and writes one trial. Raises the errors of what it opens before the first step."""
     method_settings = plan.experiment.method(method)
     samples, cache = opened_cache(plan)
     experiments.require_domain(held_out, samples.domains)
-    settings = plan.student
     sources = [name for name in samples.domains if name != held_out]
-    if warning := experiments.schedule_warning(settings, method_settings, len(sources)):
+    if warning := experiments.schedule_warning(plan.student, method_settings, len(sources)):
         warn(warning)
-    rendered = rendered_pictures(plan, samples, cache)
-    pictures: Pictures = rendered
-    if store.facts(plan.pixels_folder)["stored"]:
-        pictures = Stored(plan.pixels_folder, views_digest(cache, rendered.numbers))
-    say(
-        f"{held_out} held out, {method}, trial {trial}: {settings.steps} steps of {settings.batch * len(sources)} images"
-    )
-    replay.check(
-        rendered.load,
-        rendered.load.samples,
-        rendered.numbers,
-        cache.column("pixel_probe"),
-        cache.attributes["render_size"],
-        pictures,
-        trial,
-    )
-    seed = seed_hash(plan.experiment.dataset, held_out, trial)
-    exam = _exam(plan, samples, cache, pictures, trial)
-    student = build(
-        **settings.model.model_dump(include={"backbone", "pretrained", "batch_norm", "dropout", "projector"}),
-        classes=len(samples.classes),
-        embedding=cache.shape.embedding,
-        seed=seed,
-    )
+    images = plan.student.batch * len(sources)
+    say(f"{held_out} held out, {method}, trial {trial}: {plan.student.steps} steps of {images} images")
+    exam = _exam(plan, samples, cache, trial)
     started = time.monotonic()
-    outcome = training.train(
-        student,
-        Steps(_lessons(cache, exam, sources), settings.batch, seed, settings.model.mean, settings.model.std),
-        exam,
-        terms=METHODS[method].terms,
-        method=method_settings,
-        optimiser_settings=settings.optimiser,
-        count=settings.steps,
-        average_from=first_averaged(settings.steps, settings.averaging.start, settings.averaging.start_fraction),
-        evaluate_every=settings.evaluate_every,
-        sources=sources,
-        workers=settings.workers if pictures is rendered else 0,
-        device=device(),
-    )
+    outcome = _train(plan, samples, cache, exam, sources, method, seed_hash(plan.experiment.dataset, held_out, trial))
     metrics = {
         "held_out": held_out,
         "method": method,
@@ -83,39 +47,76 @@ def run(plan: Plan, results_folder: Path, held_out: str, method: str, trial: int
         "step": outcome.chosen.step,
         "teacher_zero_shot": _zero_shot(cache, exam, held_out),
     }
+    model = plan.student.model
     card = {
         "classes": list(samples.classes),
-        "input": {
-            "size": pictures.size,
-            "resize": "squash, bilinear",
-            "mean": settings.model.mean,
-            "std": settings.model.std,
-        },
-        "model": settings.model.model_dump(mode="json"),
-        "method": {"name": method, **method_settings.model_dump(mode="json")},
-        "student": settings.model_dump(mode="json"),
-        "teacher_cache": cache.identity_digest,
+        "input": {"size": exam.pictures.size, "resize": "squash, bilinear", "mean": model.mean, "std": model.std},
+        **settings_of_card(plan, method, cache.identity_digest),
         "metrics": metrics,
     }
     folder = trial_folder(results_folder, held_out, method, trial)
     results.write(folder, weights=outcome.weights, card=card, metrics=metrics, history=outcome.history)
-    say(
-        f"{held_out}: {metrics['accuracy']:.1%} at step {metrics['step']}, validation {metrics['validation']:.1%}, "
-        f"{time.monotonic() - started:.0f} s; in {folder}; next: scmd report"
+    percent = f"{metrics['accuracy']:.1%} at step {metrics['step']}, validation {metrics['validation']:.1%}"
+    say(f"{held_out}: {percent}, {time.monotonic() - started:.0f} s; in {folder}; next: scmd report")
+
+
+def _train(
+    plan: Plan, samples: Samples, cache: TeacherCache, exam: Exam, sources: list[str], method: str, seed: int
+) -> training.Outcome:
+    settings = plan.student
+    # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
+    torch.use_deterministic_algorithms(device().type == "cpu")
+    student = build(
+        **settings.model.model_dump(include={"backbone", "pretrained", "batch_norm", "dropout", "projector"}),
+        classes=len(samples.classes),
+        embedding=cache.shape.embedding,
+        seed=seed,
     )
+    torch.manual_seed(seed)  # dropout's
+    return training.train(
+        student,
+        Steps(_lessons(plan, cache, exam, sources), settings.batch, seed, settings.model.mean, settings.model.std),
+        exam,
+        terms=METHODS[method].terms,
+        method=plan.experiment.method(method),
+        optimiser_settings=settings.optimiser,
+        count=settings.steps,
+        average_from=first_averaged(settings.steps, settings.averaging.start, settings.averaging.start_fraction),
+        evaluate_every=settings.evaluate_every,
+        sources=sources,
+        workers=settings.workers,
+        device=device(),
+    )
+
+
+def settings_of_card(plan: Plan, method: str, cache_digest: str) -> dict:
+    """The part of a trial's card that says with which settings it was trained."""
+    return {
+        "method": {"name": method, **plan.experiment.method(method).model_dump(mode="json")},
+        "student": plan.student.model_dump(mode="json"),
+        "teacher_cache": cache_digest,
+    }
 
 
 def trial_folder(results_folder: Path, held_out: str, method: str, trial: int) -> Path:
     return results_folder / "trials" / held_out / method / str(trial)
 
 
-def _exam(plan: Plan, samples: Samples, cache: TeacherCache, pictures: Pictures, trial: int) -> Exam:
+def _exam(plan: Plan, samples: Samples, cache: TeacherCache, trial: int) -> Exam:
+    """All samples with the student's pictures of them, after a replay has shown that these are what the teacher saw."""
+    rendered = rendered_pictures(plan, samples, cache)
+    pictures: Pictures = rendered
+    if store.facts(plan.pixels_folder)["stored"]:
+        pictures = Stored(plan.pixels_folder, views_digest(cache, rendered.numbers))
     row_of = {row.id: at for at, row in enumerate(cache.rows)}
     names = {name: at for at, name in enumerate(samples.domains)}
     split = plan.student.split
+    rows = np.array([row_of[sample.id] for sample in samples.rows])
+    probes = cache.column("pixel_probe")
+    replay.check(np.unique(rows), rendered, probes, cache.attributes["render_size"], pictures, trial)
     return Exam(
         pictures=pictures,
-        rows=np.array([row_of[sample.id] for sample in samples.rows]),
+        rows=rows,
         labels=np.array([sample.label for sample in samples.rows]),
         domains=np.array([names[sample.domain] for sample in samples.rows]),
         out=is_out(samples, trial, split.rule, split.holdout_fraction),
@@ -125,7 +126,7 @@ def _exam(plan: Plan, samples: Samples, cache: TeacherCache, pictures: Pictures,
     )
 
 
-def _lessons(cache: TeacherCache, exam: Exam, sources: list[str]) -> Lessons:
+def _lessons(plan: Plan, cache: TeacherCache, exam: Exam, sources: list[str]) -> Lessons:
     environments = [list(exam.names).index(name) for name in sources]
     inside = tuple(np.flatnonzero((exam.domains == environment) & ~exam.out) for environment in environments)
     if empty := [name for name, rows in zip(sources, inside, strict=True) if not len(rows)]:
@@ -133,7 +134,9 @@ def _lessons(cache: TeacherCache, exam: Exam, sources: list[str]) -> Lessons:
             f"domain `{empty[0]}` has no image left to train on after the split; add images or leave it out"
         )
     text = zero_shot.class_embeddings(cache.read_text_embeddings()).astype(np.float32)
-    return Lessons(exam.pictures, cache.column("logits"), text, exam.rows, exam.labels, exam.domains, inside)
+    # A cache may hold more views than this experiment asks for.
+    logits = cache.column("logits")[:, : plan.teacher.views]
+    return Lessons(exam.pictures, logits, text, exam.rows, exam.labels, exam.domains, inside)
 
 
 def _zero_shot(cache: TeacherCache, exam: Exam, held_out: str) -> float:

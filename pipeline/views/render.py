@@ -18,6 +18,7 @@ _COLOUR = (
     (tv.adjust_saturation, "saturation"),
     (tv.adjust_hue, "hue"),
 )
+NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 # The probe's fixed 4 × 4 grid, as shares of the side; rounding tolerance in levels of 255.
 PROBE_AT = (0.125, 0.375, 0.625, 0.875)
 PROBE_TOLERANCE = 2
@@ -31,7 +32,10 @@ def render(image: Image.Image, view: np.ndarray, size: int) -> np.ndarray:
         picture = tv.horizontal_flip(picture)
     for operation in ORDERS[int(view[_AT["order"]])]:
         change, column = _COLOUR[operation]
-        picture = change(picture, float(view[_AT[column]]))
+        factor = float(view[_AT[column]])
+        # torchvision's ColorJitter leaves out what is not asked for; a hue of 0 would still round through HSV.
+        if factor != NEUTRAL[column]:
+            picture = change(picture, factor)
     if view[_AT["grey"]]:
         picture = tv.rgb_to_grayscale(picture, num_output_channels=3)
     return np.asarray(picture)

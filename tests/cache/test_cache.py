@@ -1,0 +1,195 @@
+"""Written, extended and read back: real stores on disk."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import zarr
+
+from pipeline.cache import ledger, reader, writer
+from pipeline.cache.layout import VIEW_ARRAYS, Shape, attributes_of, chunk_path
+from pipeline.cache.rows import Row
+from pipeline.cache.writer import Work, Writer
+from pipeline.errors import CacheError
+
+SHAPE = Shape(samples=10, views=3, classes=4, prompts=2, embedding=5, block=4)
+TEXTS = [["a", "b", "c", "d"], ["A", "B", "C", "D"]]
+MADE_BY = {"torch": "1"}
+
+
+def rows(count: int) -> list[Row]:
+    return [Row(f"{number:064x}", 10 + number, 20) for number in range(count)]
+
+
+def attributes(shape: Shape, chain: str) -> dict:
+    identity = {"templates": ["{}", "{}!"], "classes": ["a", "b", "c", "d"], "teacher": {"embedding": shape.embedding}}
+    return {"format": 1, "identity": identity, "codec": chain, "block": shape.block, "views": shape.views}
+
+
+def value(name: str, row: int, view: int, width: int) -> np.ndarray:
+    """A recognisable content of a row and view."""
+    return (np.arange(width) + 7 * row + 31 * view + len(name)) % 251
+
+
+def arrays(shape: Shape, work: Work) -> dict[str, np.ndarray]:
+    span = range(work.block * shape.block + work.first, work.block * shape.block + shape.rows(work.block))
+    return {
+        name: np.array([[value(name, row, view, spec.width(shape)) for view in work.views] for row in span], spec.dtype)
+        for name, spec in VIEW_ARRAYS.items()
+    }
+
+
+def make(folder, shape=SHAPE, chain="raw", blocks=None) -> Writer:
+    cache = Writer(folder, shape, chain, MADE_BY)
+    text = np.arange(40, dtype=np.float32).reshape(2, 4, 5)
+    cache.write_head(attributes(shape, chain), rows(shape.samples), TEXTS, text)
+    for work in cache.missing("image_features")[:blocks]:
+        cache.write(work, arrays(shape, work))
+    return cache
+
+
+def assert_whole(folder, shape=SHAPE) -> None:
+    cache = reader.open_complete(folder)
+    for name, spec in VIEW_ARRAYS.items():
+        column = cache.column(name)
+        assert column.dtype == spec.dtype
+        for row in range(shape.samples):
+            for view in range(shape.views):
+                assert (column[row, view] == value(name, row, view, spec.width(shape)).astype(spec.dtype)).all()
+
+
+def files(folder) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("chain", ["raw", "zstd"])
+def test_what_is_written_is_read_by_us_and_by_zarr(tmp_path, chain):
+    make(tmp_path, chain=chain)
+    assert_whole(tmp_path)
+    group = zarr.open_group(tmp_path, mode="r")
+    for name in VIEW_ARRAYS:
+        assert (group[name][:] == reader.open_complete(tmp_path).column(name)).all()
+    text = reader.open_complete(tmp_path).read_text_embeddings()
+    assert (group["text_embeddings"][:] == text).all()
+    assert text.shape == (2, 4, 5)
+
+
+def test_no_file_of_a_cache_is_left_half_written_or_unnamed(tmp_path):
+    make(tmp_path)
+    named = {path for name in ("head", "0", "1", "2") for path in ledger.read(tmp_path, name).files}
+    assert set(files(tmp_path)) - {f"ledger/{name}.json" for name in ("head", "0", "1", "2")} == named
+
+
+def test_a_row_is_one_rows_bytes_away_as_raw_chunks_start_with_their_data(tmp_path):
+    make(tmp_path)
+    path = tmp_path / chunk_path("image_features", 1, 2)
+    assert path.stat().st_size == 4 * 5 * 2 + 4
+    mapped = np.memmap(path, "<f2", "r", shape=(4, 5))
+    assert (mapped[3] == value("image_features", 7, 2, 5)).all()
+
+
+def test_an_unfinished_cache_names_how_much_is_missing_and_goes_on_by_blocks(tmp_path):
+    cache = make(tmp_path, blocks=1)
+    with pytest.raises(CacheError, match="2 of 3 blocks are not finished; run `scmd teacher`"):
+        reader.open_complete(tmp_path)
+    todo = cache.missing("image_features")
+    assert [(work.block, work.first, work.views) for work in todo] == [(1, 0, (0, 1, 2)), (2, 0, (0, 1, 2))]
+    for work in todo:
+        cache.write(work, arrays(SHAPE, work))
+    make(tmp_path / "whole")
+    assert {k: v for k, v in files(tmp_path).items() if not k.startswith("whole")} == files(tmp_path / "whole")
+
+
+def test_more_views_are_new_files_beside_untouched_ones(tmp_path):
+    make(tmp_path)
+    before = files(tmp_path)
+    wide = replace(SHAPE, views=5)
+    cache = make(tmp_path, wide, blocks=0)
+    assert [work.views for work in cache.missing("image_features")] == [(3, 4)] * 3
+    for work in cache.missing("image_features"):
+        cache.write(work, arrays(wide, work))
+    assert_whole(tmp_path, wide)
+    chunks = [path for path in before if "/c/" in path]
+    assert len(chunks) > 30
+    assert all(files(tmp_path)[path] == before[path] for path in chunks)
+
+
+def test_more_images_fill_the_last_block_and_then_begin_new_ones(tmp_path):
+    make(tmp_path)
+    before = files(tmp_path)
+    longer = replace(SHAPE, samples=14)
+    cache = make(tmp_path, longer, blocks=0)
+    todo = cache.missing("image_features")
+    assert [(work.block, work.first) for work in todo] == [(2, 2), (3, 0)]
+    for work in todo:
+        cache.write(work, arrays(longer, work))
+    assert_whole(tmp_path, longer)
+    assert files(tmp_path)[chunk_path("logits", 1, 0)] == before[chunk_path("logits", 1, 0)]
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "gone", "swapped"])
+def test_a_harmed_chunk_is_refused_by_name(tmp_path, harm):
+    make(tmp_path)
+    path = tmp_path / chunk_path("logits", 1, 2)
+    data = bytearray(path.read_bytes())
+    if harm == "gone":
+        path.unlink()
+    else:
+        data[3] ^= 1
+        other = (tmp_path / chunk_path("logits", 0, 2)).read_bytes()
+        path.write_bytes({"flip": bytes(data), "cut": bytes(data[:-7]), "swapped": other}[harm])
+    with pytest.raises(CacheError, match="logits/c/1/2/0"):
+        reader.open_complete(tmp_path).column("logits")
+
+
+def test_a_damaged_ledger_is_refused_by_name(tmp_path):
+    make(tmp_path)
+    path = ledger.path_of(tmp_path, "1")
+    path.write_text(path.read_text().replace('"rows":4', '"rows":3', 1))
+    with pytest.raises(CacheError, match=r"ledger/1\.json: this ledger is damaged"):
+        reader.open_complete(tmp_path)
+
+
+def test_a_chunk_that_no_ledger_names_does_not_count(tmp_path):
+    cache = make(tmp_path)
+    ledger.path_of(tmp_path, "2").unlink()
+    assert [work.block for work in cache.missing("logits")] == [2]
+
+
+def test_another_format_is_refused_by_name():
+    later = json.dumps({"attributes": {"scmd": {"format": 2}}}).encode()
+    with pytest.raises(CacheError, match="of format 2; this version reads format 1"):
+        attributes_of(later, "here")
+
+
+def test_metadata_that_the_ledger_does_not_know_is_refused(tmp_path):
+    make(tmp_path)
+    path = tmp_path / "zarr.json"
+    path.write_text(path.read_text().replace('"views": 3', '"views": 2'))
+    with pytest.raises(CacheError, match="not the file that the ledger lists"):
+        reader.open_any(tmp_path)
+
+
+def test_equal_caches_have_equal_content_digests(tmp_path):
+    for name in ("one", "two"):
+        make(tmp_path / name)
+    digests = [reader.open_complete(tmp_path / name).content_digest() for name in ("one", "two")]
+    assert digests[0] == digests[1]
+    make(tmp_path / "three", replace(SHAPE, samples=9))
+    assert reader.open_complete(tmp_path / "three").content_digest() != digests[0]
+
+
+def test_a_copy_without_logits_keeps_the_image_pass(tmp_path):
+    make(tmp_path / "old")
+    writer.copy_image_pass(tmp_path / "old", tmp_path / "new", SHAPE)
+    cache = Writer(tmp_path / "new", SHAPE, "raw", MADE_BY)
+    assert cache.missing("image_features") == []
+    assert len(cache.missing("logits")) == 3
+
+
+def test_no_write_leaves_a_partial_file_when_the_disk_refuses(tmp_path):
+    (tmp_path / "logits").write_text("a file where a folder should be")
+    with pytest.raises((CacheError, OSError)):
+        make(tmp_path)
+    assert not list(tmp_path.rglob("*.partial"))

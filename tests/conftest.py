@@ -1,0 +1,168 @@
+"""A small made-up data set, a small real CLIP, and the real command line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+import yaml
+from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file
+
+ROOT = Path(__file__).parent.parent
+DOMAINS = ("clay", "ink", "neon")
+CLASSES = ("disc", "square")
+PER_CLASS = 6
+
+
+def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.CompletedProcess:
+    """The command line as a user runs it, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def ok(*arguments: str, cwd: Path, env: dict | None = None) -> str:
+    """The output of a command that must succeed."""
+    done = run_scmd(*arguments, cwd=cwd, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def refused(*arguments: str, cwd: Path, env: dict | None = None) -> str:
+    """The one sentence of a command that must fail cleanly."""
+    done = run_scmd(*arguments, cwd=cwd, env=env)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("scmd: ")]
+    assert len(sentences) == 1, done.stderr
+    return sentences[0]
+
+
+def draw_image(domain: str, name: str, number: int) -> Image.Image:
+    """A disc or a square of its own place, size and colour on its domain's ground."""
+    random = np.random.default_rng([DOMAINS.index(domain), CLASSES.index(name), number])
+    width, height = (int(side) for side in random.integers(40, 64, 2))
+    ground = {"clay": (200, 160, 120), "ink": (250, 250, 250), "neon": (10, 0, 40)}[domain]
+    image = Image.new("RGB", (width, height), ground)
+    left, top, side = (int(value) for value in random.integers((2, 2, 18), (14, 14, 24)))
+    shape = ImageDraw.Draw(image).ellipse if name == "disc" else ImageDraw.Draw(image).rectangle
+    shape((left, top, left + side, top + side), fill=tuple(int(value) for value in random.integers(0, 255, 3)))
+    return image
+
+
+def write_images(root: Path) -> None:
+    for domain in DOMAINS:
+        for name in CLASSES:
+            folder = root / domain / name
+            folder.mkdir(parents=True)
+            for number in range(PER_CLASS):
+                draw_image(domain, name, number).save(folder / f"{number}.png")
+
+
+@pytest.fixture(scope="session")
+def tiny_teacher(tmp_path_factory) -> Path:
+    """A `local-dir:` folder with a real, untrained CLIP of one layer a tower."""
+    folder = tmp_path_factory.mktemp("teacher") / "tiny"
+    folder.mkdir()
+    towers = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    preprocess = {
+        "mean": [0.48, 0.46, 0.41],
+        "std": [0.27, 0.26, 0.28],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": towers, "preprocess_cfg": preprocess}))
+    torch.manual_seed(0)
+    model = open_clip.CLIP(16, CLIPVisionCfg(**towers["vision_cfg"]), CLIPTextCfg(**towers["text_cfg"]))
+    save_file(
+        {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    return folder
+
+
+def configurations(teacher: Path, root: str = "images") -> dict[str, dict]:
+    """The four files of a small experiment, by path below `configs`."""
+    return {
+        "datasets/toy.yaml": {"root": root},
+        "teachers/tiny.yaml": {
+            "model": f"local-dir:{teacher}",
+            "templates": ["a drawing of a {}", "{}"],
+            "views": 3,
+            "block": 16,
+            "batch": 8,
+        },
+        "students/small.yaml": {
+            "model": {"backbone": "resnet10t", "pretrained": False, "batch_norm": "trained"},
+            "optimiser": {"name": "adamw", "lr": 1e-3},
+            "averaging": {"start_fraction": 0.5},
+            "steps": 6,
+            "batch": 4,
+            "evaluate_every": 3,
+        },
+        "experiment.yaml": {
+            "dataset": "toy",
+            "images": root,
+            "teacher": "tiny",
+            "student": "small",
+            "pixels": {"size": 24, "max_gb": 1.0},
+            "matrix": {"held_out": ["ink"], "method": ["erm", "scmd"], "trial": [0]},
+            "methods": {"erm": {}, "kd": {"lambda1": 0.5}, "scmd": {"hard_fraction": 0.5}},
+        },
+    }
+
+
+def write_configurations(folder: Path, files: dict[str, dict]) -> None:
+    for name, data in files.items():
+        path = folder / "configs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(data))
+
+
+def change(folder: Path, name: str, **values) -> None:
+    """Sets keys of a configuration file."""
+    path = folder / "configs" / name
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **values}))
+
+
+@pytest.fixture
+def project(tmp_path, tiny_teacher) -> Path:
+    """A folder with images and configurations, in which nothing has run."""
+    write_images(tmp_path / "images")
+    write_configurations(tmp_path, configurations(tiny_teacher))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, tiny_teacher) -> Path:
+    """A project whose samples, teacher cache and pixels are made; copied by `ready`, never changed."""
+    folder = tmp_path_factory.mktemp("made")
+    write_images(folder / "images")
+    write_configurations(folder, configurations(tiny_teacher))
+    for stage in ("samples", "teacher", "pixels"):
+        ok(stage, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def ready(made, tmp_path) -> Path:
+    """A project of one's own in which everything before the student has run."""
+    shutil.copytree(made, tmp_path / "project")
+    return tmp_path / "project"

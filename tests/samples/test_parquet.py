@@ -1,0 +1,76 @@
+"""Image bytes in Parquet, as Hugging Face publishes them."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.samples import parquet
+from pipeline.samples.parquet import Columns, ParquetImages
+
+
+def write(path, labels, metadata=None):
+    table = pa.table(
+        {
+            "image": [{"bytes": f"{path.stem}-{row}".encode(), "path": None} for row in range(len(labels))],
+            "domain": ["art", "photo"] * (len(labels) // 2),
+            "label": labels,
+        }
+    )
+    pq.write_table(table.replace_schema_metadata(metadata), path, row_group_size=2)
+
+
+def published(names):
+    features = {"label": {"names": names, "_type": "ClassLabel"}}
+    return {"huggingface": json.dumps({"info": {"features": features}})}
+
+
+def test_class_names_come_from_the_files_metadata(tmp_path):
+    write(tmp_path / "a.parquet", [0, 1, 1, 0], published(["dog", "cat"]))
+    found = parquet.scan(tmp_path, Columns(), None, None)
+    assert [(place.key, place.domain, place.class_name) for place in found] == [
+        ("a.parquet#0", "art", "dog"),
+        ("a.parquet#1", "photo", "cat"),
+        ("a.parquet#2", "art", "cat"),
+        ("a.parquet#3", "photo", "dog"),
+    ]
+
+
+def test_bytes_are_found_by_key_in_any_order_and_file(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.parquet", [0] * 6)
+    images = ParquetImages(tmp_path, "image.bytes")
+    for name, row in (("a", 5), ("b", 0), ("a", 0), ("b", 3)):
+        assert images.read(f"{name}.parquet#{row}") == f"{name}-{row}".encode()
+
+
+def test_a_row_or_file_that_is_gone_is_a_missing_file(tmp_path):
+    write(tmp_path / "a.parquet", [0, 0])
+    images = ParquetImages(tmp_path, "image.bytes")
+    for key in ("a.parquet#2", "b.parquet#0"):
+        with pytest.raises(OSError, match=r"row 2|b\.parquet"):
+            images.read(key)
+
+
+def test_numbers_without_names_ask_for_the_classes(tmp_path):
+    write(tmp_path / "a.parquet", [0, 1])
+    with pytest.raises(InputError, match="list `classes`"):
+        parquet.scan(tmp_path, Columns(), None, None)
+    named = parquet.scan(tmp_path, Columns(), None, ("dog", "cat"))
+    assert [place.class_name for place in named] == ["dog", "cat"]
+
+
+def test_a_column_that_is_not_there_lists_those_that_are(tmp_path):
+    write(tmp_path / "a.parquet", ["dog", "dog"])
+    with pytest.raises(
+        InputError, match=r"no column `style`; the columns are image\.bytes, image\.path, domain, label"
+    ):
+        parquet.scan(tmp_path, Columns(domain="style"), None, None)
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(InputError, match="not a readable Parquet file"):
+        parquet.scan(tmp_path, Columns(), None, None)

@@ -1,0 +1,136 @@
+"""`scmd teacher` as it is run: what it computes anew, what it keeps, and that a kill costs one block."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pipeline.cache import reader
+from pipeline.teacher import zero_shot
+from pipeline.views.draw import Distribution, draw
+from tests.conftest import ROOT, change, draw_image, ok, refused
+
+CACHE = "cache/toy/tiny"
+
+
+def files(folder) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def passed(output: str) -> int:
+    """How many pictures the teacher saw, as the command says."""
+    return int(output.split(" pictures went through")[0].split()[-1])
+
+
+def test_the_cache_holds_what_the_format_says(made):
+    cache = reader.open_complete(made / CACHE)
+    assert (cache.shape.samples, cache.shape.views, cache.shape.classes, cache.shape.prompts) == (36, 3, 2, 2)
+    features, logits = cache.column("image_features"), cache.column("logits")
+    assert features.shape == (36, 3, 16)
+    assert np.isfinite(features).all()
+    for view in range(3):
+        again = zero_shot.logits(features[:, view], cache.read_text_embeddings(), cache.attributes["logit_scale"])
+        assert again.tobytes() == logits[:, view].tobytes()
+    row = cache.rows[5]
+    assert (cache.column("views")[5, 2] == draw(Distribution(), 0, row.id, 2, row.width, row.height)).all()
+
+
+def test_a_complete_cache_costs_no_picture_and_changes_no_byte(ready):
+    before = files(ready / CACHE)
+    assert passed(ok("teacher", cwd=ready)) == 0
+    assert files(ready / CACHE) == before
+
+
+def test_two_runs_give_the_same_bytes_whatever_the_number_of_workers(made, ready):
+    shutil.rmtree(ready / CACHE)
+    ok("teacher", "--workers", "0", cwd=ready)
+    assert files(ready / CACHE) == files(made / CACHE)
+
+
+def test_changed_prompts_need_no_image(ready):
+    features = reader.open_complete(ready / CACHE).column("image_features")
+    shutil.rmtree(ready / "images")
+    change(ready, "teachers/tiny.yaml", templates=["no more than a {}"])
+    output = ok("teacher", cwd=ready)
+    assert passed(output) == 0
+    assert "only the text differs" in output
+    cache = reader.open_complete(ready / CACHE)
+    assert cache.identity["templates"] == ["no more than a {}"]
+    assert cache.column("image_features").tobytes() == features.tobytes()
+    again = zero_shot.logits(features[:, 1], cache.read_text_embeddings(), cache.attributes["logit_scale"])
+    assert again.tobytes() == cache.column("logits")[:, 1].tobytes()
+    assert [path.name for path in (ready / "cache/toy").iterdir() if path.name.startswith(".")] == []
+
+
+def test_another_view_setting_builds_a_new_cache(ready):
+    change(ready, "teachers/tiny.yaml", seed=1)
+    output = ok("teacher", cwd=ready)
+    assert "another cache is built beside it, as drawing: seed is 0 in the cache, 1 is expected" in output
+    assert passed(output) == 36 * 3
+
+
+def test_more_views_compute_only_those(ready):
+    before = files(ready / CACHE)
+    change(ready, "teachers/tiny.yaml", views=5)
+    assert passed(ok("teacher", cwd=ready)) == 36 * 2
+    after = files(ready / CACHE)
+    assert all(after[path] == data for path, data in before.items() if "/c/" in path)
+    assert reader.open_complete(ready / CACHE).column("logits").shape == (36, 5, 2)
+
+
+def test_a_new_a_moved_and_a_removed_image(ready):
+    before = reader.open_complete(ready / CACHE)
+    images = ready / "images"
+    draw_image("ink", "disc", 77).save(images / "ink/disc/new.png")
+    (images / "clay/disc/0.png").rename(images / "clay/square/moved.png")
+    (images / "neon/square/1.png").unlink()
+    ok("samples", cwd=ready)
+    assert passed(ok("teacher", cwd=ready)) == 3
+    after = reader.open_complete(ready / CACHE)
+    assert after.rows[:36] == before.rows
+    assert len(after.rows) == 37
+    assert after.column("image_features")[:36].tobytes() == before.column("image_features").tobytes()
+    ok("pixels", cwd=ready)
+    ok("student", "--held-out", "ink", "--method", "kd", cwd=ready)
+
+
+@pytest.mark.parametrize("kills", [1, 3])
+def test_killed_and_run_again_it_goes_on_by_blocks(project, kills):
+    change(project, "teachers/tiny.yaml", block=2)
+    ok("samples", cwd=project)
+    ok("teacher", cwd=project)
+    whole = files(project / CACHE)
+    shutil.rmtree(project / CACHE)
+    done = 0
+    for number in range(kills):
+        kill_after_block(project, 2 + 3 * number)
+        done = len(list((project / CACHE / "ledger").glob("[0-9]*.json")))
+        assert done < 18
+    output = ok("teacher", cwd=project)
+    assert 0 < passed(output) <= (18 - done + 1) * 2 * 3
+    assert files(project / CACHE) == whole
+
+
+def kill_after_block(project, block: int) -> None:
+    """Runs stage one and sends SIGKILL to it and its workers once the ledger of `block` is there."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "0"]
+    running = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    ledger = project / CACHE / "ledger" / f"{block}.json"
+    deadline = time.monotonic() + 120
+    while not ledger.exists():
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.0005)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+def test_a_cache_that_is_no_cache_is_refused(ready):
+    (ready / CACHE / "zarr.json").write_text("{}")
+    assert "not a teacher cache" in refused("teacher", cwd=ready)

@@ -1,0 +1,126 @@
+"""The teacher is open_clip to the letter, and what would silently change it is an error."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pipeline.errors import TeacherError
+from pipeline.teacher import clip
+from pipeline.teacher.settings import Preprocess, digest, local_weights
+from tests.conftest import ROOT, draw_image
+
+CPU = torch.device("cpu")
+ICONS = ROOT / "pipeline/data/icons_teacher"
+PICTURES = [draw_image(domain, "disc", number) for domain in ("clay", "neon") for number in range(4)]
+
+
+def bare_weights(folder: Path) -> Path:
+    """An open_clip ViT-B-32 as it is built without weights, saved as a bare file."""
+    torch.manual_seed(0)
+    model = open_clip.create_model("ViT-B-32")
+    path = folder / "weights.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
+    return path
+
+
+OPENAI = Preprocess(
+    mean=open_clip.OPENAI_DATASET_MEAN, std=open_clip.OPENAI_DATASET_STD, interpolation="bicubic", quick_gelu=False
+)
+
+
+def assert_same_features(teacher: clip.Clip, model, preprocess) -> None:
+    """Row by row, ‖a − b‖ ≤ 1e-3 · ‖b‖ and cosine ≥ 0.99999 after half precision."""
+    pixels = np.stack([teacher.clean(image) for image in PICTURES])
+    ours = teacher.encode_images(pixels, teacher.own_mean, teacher.own_std)
+    assert ours.dtype == np.float16
+    with torch.inference_mode():
+        theirs = model.encode_image(torch.stack([preprocess(image) for image in PICTURES])).numpy()
+    ours = ours.astype(np.float64)
+    length = np.linalg.norm(theirs, axis=1)
+    assert (np.linalg.norm(ours - theirs, axis=1) <= 1e-3 * length).all()
+    assert ((ours * theirs).sum(1) / length / np.linalg.norm(ours, axis=1) >= 0.99999).all()
+
+
+def test_clean_features_of_the_icons_teacher_are_open_clips_own():
+    teacher = clip.load(f"local-dir:{ICONS}", None, None, CPU)
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{ICONS}")
+    assert_same_features(teacher, model.eval(), preprocess)
+
+
+def test_clean_features_of_a_vit_b_32_are_open_clips_own(tmp_path):
+    weights = bare_weights(tmp_path)
+    teacher = clip.load("ViT-B-32", weights, OPENAI, CPU)
+    model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32", pretrained=str(weights))
+    assert teacher.size == 224
+    assert_same_features(teacher, model.eval(), preprocess)
+
+
+def test_text_embeddings_are_open_clips_own(tiny_teacher):
+    teacher = clip.load(f"local-dir:{tiny_teacher}", None, None, CPU)
+    ours = teacher.encode_texts([["a disc", "a square"], ["disc", "square"]])
+    assert ours.shape == (2, 2, 16)
+    tokens = open_clip.get_tokenizer(f"local-dir:{tiny_teacher}")(["a disc", "a square"])
+    with torch.inference_mode():
+        assert np.allclose(ours[0], teacher.model.encode_text(tokens).numpy(), atol=1e-6)
+
+
+def test_facts_change_with_the_weights_and_not_with_the_folder(tiny_teacher, tmp_path):
+    first = clip.load(f"local-dir:{tiny_teacher}", None, None, CPU).facts
+    shutil.copytree(tiny_teacher, tmp_path / "moved")
+    assert clip.load(f"local-dir:{tmp_path / 'moved'}", None, None, CPU).facts == first
+    weights = tmp_path / "moved/open_clip_model.safetensors"
+    from safetensors.torch import load_file
+
+    tensors = load_file(weights)
+    tensors["logit_scale"] += 0.1
+    save_file(tensors, weights)
+    changed = clip.load(f"local-dir:{tmp_path / 'moved'}", None, None, CPU).facts
+    assert changed["weights_sha256"] == digest(weights) != first["weights_sha256"]
+    assert local_weights(f"local-dir:{tmp_path / 'moved'}", None)["weights_sha256"] == changed["weights_sha256"]
+
+
+def test_a_bare_weights_file_must_say_how_its_input_is_prepared(tmp_path):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"x")
+    with pytest.raises(TeacherError, match="does not say how its input is prepared"):
+        clip.load("ViT-B-32", file, None, CPU)
+
+
+def test_another_activation_than_the_weights_were_trained_with_is_an_error():
+    with pytest.raises(TeacherError, match="set `model: ViT-B-32-quickgelu`"):
+        clip.load("ViT-B-32", "openai", None, CPU)
+
+
+def test_hub_weights_without_a_network_say_how_to_give_a_local_file(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        TeacherError, match=r"cannot be downloaded.*set `weights` to a local file or `model` to a `local-dir:`"
+    ):
+        clip.load("ViT-B-32-quickgelu", "openai", None, CPU)
+
+
+def test_unknown_names_list_the_choices(tmp_path):
+    with pytest.raises(TeacherError, match="no architecture of open_clip"):
+        clip.load("ViT-Z-1", "openai", None, CPU)
+    with pytest.raises(TeacherError, match=r"neither a file nor one of its tags \(openai, "):
+        clip.load("ViT-B-32", "nobody", None, CPU)
+    with pytest.raises(TeacherError, match="needs `weights`"):
+        clip.load("ViT-B-32", None, None, CPU)
+    with pytest.raises(TeacherError, match="must hold open_clip_config"):
+        clip.load(f"local-dir:{tmp_path}", None, None, CPU)
+
+
+def test_damaged_weights_are_one_sentence(tiny_teacher, tmp_path):
+    shutil.copytree(tiny_teacher, tmp_path / "cut")
+    weights = tmp_path / "cut/open_clip_model.safetensors"
+    os.truncate(weights, 1000)
+    with pytest.raises(TeacherError, match="open_clip cannot load it"):
+        clip.load(f"local-dir:{tmp_path / 'cut'}", None, None, CPU)

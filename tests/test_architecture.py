@@ -1,0 +1,78 @@
+"""Imports go one way: no room imports one that comes after it."""
+
+import ast
+
+import pytest
+
+from tests.conftest import ROOT
+
+# What each room may import. `errors`, `config` and `progress` are open to all.
+OPEN = {"errors", "config", "progress"}
+ROOMS = {
+    "errors": set(),
+    "config": set(),
+    "progress": set(),
+    "provenance": set(),
+    "samples": set(),
+    "views": {"samples"},
+    "teacher": {"samples", "views"},
+    "cache": {"samples"},
+    "selector": set(),
+    "losses": set(),
+    "batches": {"samples", "views", "cache"},
+    "methods": {"batches", "losses"},
+    "student": {"batches"},
+    "averaging": set(),
+    "replay": {"samples", "views"},
+    "evaluation": {"batches", "views", "student"},
+    "results": {"student"},
+    "training": {"averaging", "batches", "evaluation", "methods", "results", "selector", "student"},
+    "report": {"results"},
+    "icons": {"samples", "teacher"},
+    "experiment": {"methods", "samples", "selector", "student", "teacher", "training"},
+}
+ROOMS["stages"] = set(ROOMS)
+ROOMS["cli"] = {"experiment", "stages"}
+
+
+def imports(path) -> set[str]:
+    """The rooms of `pipeline` that a file imports, wherever in it the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "pipeline":
+            parts = node.module.split(".")[1:2]
+            found |= set(parts) if parts else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("pipeline.")}
+    return found
+
+
+FILES = sorted((ROOT / "pipeline").rglob("*.py"))
+
+
+def room_of(path) -> str:
+    return path.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
+
+
+def test_the_walk_finds_the_project():
+    assert len(FILES) > 40
+    assert {room_of(path) for path in FILES} - {"__init__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_room_may(path):
+    room = room_of(path)
+    if room != "__init__":
+        assert imports(path) - {room} <= ROOMS[room] | OPEN
+
+
+def test_stage_two_needs_neither_teacher_network_nor_open_clip():
+    students = ROOT / "pipeline/stages/student.py"
+    opening = ROOT / "pipeline/stages/opening.py"
+    for path in (students, opening):
+        assert "open_clip" not in path.read_text().replace("without open_clip", "")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_outgrows_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 260

@@ -1,0 +1,117 @@
+"""What users expect of `dvc repro`, `dvc push` and `dvc pull`, in real repositories."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, change, configurations, write_configurations, write_images
+
+BIN = Path(sys.executable).parent
+ERM, SCMD = "student@ink-erm-0", "student@ink-scmd-0"
+EVERYTHING = ["samples", "teacher", "pixels", ERM, SCMD, "report"]
+
+
+def run(*command: str, cwd: Path) -> str:
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def repro(project: Path) -> list[str]:
+    """The stages that `dvc repro` ran, in order."""
+    return re.findall(r"Running stage '([^']+)'", run("dvc", "repro", cwd=project))
+
+
+def git(*arguments: str, cwd: Path) -> None:
+    run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory, tiny_teacher) -> Path:
+    """A repository in which `dvc repro` has run once; copied, never changed."""
+    folder = tmp_path_factory.mktemp("repository") / "project"
+    folder.mkdir()
+    write_images(folder / "images")
+    write_configurations(folder, configurations(tiny_teacher))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, folder / name)
+    with (folder / ".gitignore").open("a") as stream:
+        stream.write("/images/\n")
+    shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("data", "__pycache__"))
+    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    git("init", "-q", cwd=folder)
+    assert repro(folder) == EVERYTHING
+    git("add", "-A", cwd=folder)
+    git("commit", "-qm", "reproduced", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def repository(reproduced, tmp_path) -> Path:
+    shutil.copytree(reproduced, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
+
+
+def test_a_second_run_runs_nothing_and_leaves_the_tree_as_it_was(repository):
+    assert repro(repository) == []
+    assert run("git", "status", "--porcelain", cwd=repository) == ""
+
+
+def test_a_students_setting_runs_students_and_report_alone(repository):
+    change(repository, "students/small.yaml", steps=5)
+    assert repro(repository) == [ERM, SCMD, "report"]
+
+
+def test_a_methods_setting_runs_its_own_trials_alone(repository):
+    change(repository, "experiment.yaml", methods={"erm": {}, "kd": {}, "scmd": {"hard_fraction": 0.4}})
+    assert repro(repository) == [SCMD, "report"]
+
+
+@pytest.mark.parametrize(
+    ("values", "pictures"), [({"templates": ["a {}"]}, 0), ({"seed": 3}, 36 * 3)], ids=["prompt", "view setting"]
+)
+def test_a_teachers_setting_runs_stage_one_again(repository, values, pictures):
+    change(repository, "teachers/tiny.yaml", **values)
+    output = run("dvc", "repro", cwd=repository)
+    assert re.findall(r"Running stage '([^']+)'", output) == EVERYTHING[1:]
+    assert f"{pictures} pictures went through the teacher" in output
+
+
+@pytest.mark.parametrize(
+    ("matrix", "stages"),
+    [
+        ({"held_out": ["ink", "clay"]}, ["student@clay-erm-0", "student@clay-scmd-0"]),
+        ({"method": ["erm", "scmd", "kd"]}, ["student@ink-kd-0"]),
+        ({"trial": [0, 1]}, ["student@ink-erm-1", "student@ink-scmd-1"]),
+    ],
+    ids=["held-out domain", "method", "trial"],
+)
+def test_more_of_the_matrix_runs_only_itself(repository, matrix, stages):
+    change(
+        repository, "experiment.yaml", matrix={"held_out": ["ink"], "method": ["erm", "scmd"], "trial": [0], **matrix}
+    )
+    assert repro(repository) == [*stages, "report"]
+
+
+def test_a_clone_that_pulls_trains_without_stage_one(repository, tmp_path):
+    run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=repository)
+    git("commit", "-qam", "remote", cwd=repository)
+    run("dvc", "push", cwd=repository)
+    clone = tmp_path / "clone"
+    git("clone", "-q", str(repository), str(clone), cwd=tmp_path)
+    shutil.copytree(repository / "images", clone / "images")
+    run("dvc", "pull", "--allow-missing", cwd=clone)
+    change(clone, "students/small.yaml", steps=5)
+    assert repro(clone) == ["pixels", ERM, SCMD, "report"]

@@ -1,0 +1,45 @@
+"""Stored once or drawn when asked for: the same pictures."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.views import store
+from pipeline.views.draw import Distribution, draw_many
+from pipeline.views.store import Rendered, Stored
+from tests.conftest import draw_image
+
+IMAGES = [draw_image("ink", "disc", number) for number in range(5)]
+
+
+class Load:
+    def __call__(self, row):
+        return IMAGES[row]
+
+
+def rendered() -> Rendered:
+    sizes = [(f"{number:02x}", *image.size) for number, image in enumerate(IMAGES)]
+    return Rendered(Load(), draw_many(Distribution(), 0, sizes, range(4)), 16)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stored_pictures_equal_those_drawn_on_demand(tmp_path, workers):
+    store.store(rendered(), "abc", tmp_path, workers)
+    rows, views = np.array([4, 0, 2, 2, 1]), np.array([0, 3, 1, 0, 2])
+    stored = Stored(tmp_path, "abc").take(rows, views)
+    assert stored.shape == (5, 16, 16, 3)
+    assert (stored == rendered().take(rows, views)).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pixels.json", "pixels.npy"]
+
+
+def test_pixels_of_other_views_are_refused(tmp_path):
+    store.store(rendered(), "abc", tmp_path, 0)
+    assert store.is_current(tmp_path, "abc")
+    assert not store.is_current(tmp_path, "def")
+    with pytest.raises(InputError, match="run `scmd pixels` again"):
+        Stored(tmp_path, "def")
+
+
+def test_missing_pixels_say_which_command_makes_them(tmp_path):
+    with pytest.raises(InputError, match="run `scmd pixels` first"):
+        store.facts(tmp_path)
