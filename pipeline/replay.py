@@ -20,7 +20,7 @@ def check(
     random = np.random.default_rng([seed, len(rows)])
     for _ in range(REPLAYED):
         row, view = int(random.choice(rows)), int(random.integers(1, rendered.numbers.shape[1]))
-        place = f"sample {rendered.load.samples[row].key}, view {view}"
+        place = f"sample {rendered.load.key(row)}, view {view}"
         image, numbers = rendered.load(row), rendered.numbers[row, view]
         drawn = render(image, numbers, teacher_size)
         seen = probes[row, view]

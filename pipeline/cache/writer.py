@@ -107,11 +107,19 @@ def copy_image_pass(source: Path, target: Path, shape: Shape) -> None:
 
 def switch(building: Path, folder: Path) -> None:
     """The finished cache takes the place of the old one, which stands until then."""
-    retired = folder.with_name(f".{folder.name}.retired")
-    if retired.exists():
-        shutil.rmtree(retired)
-    if folder.exists():
-        folder.rename(retired)
+    folder.rename(_retired(folder))
     building.rename(folder)
     sync_folder(folder.parent)
+    shutil.rmtree(_retired(folder))
+
+
+def finish_switch(folder: Path) -> None:
+    """After a kill within `switch`: the old cache comes back if the new one had not taken its place, else it goes."""
+    retired = _retired(folder)
+    if retired.exists() and not folder.exists():
+        retired.rename(folder)
     shutil.rmtree(retired, ignore_errors=True)
+
+
+def _retired(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.retired")

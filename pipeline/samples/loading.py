@@ -13,16 +13,21 @@ from pipeline.samples.table import Sample
 
 
 class Loader:
-    """`loader(row)` is the upright RGB picture of `samples[row]`.
+    """`loader(row)` is the upright RGB picture of `samples[row]`, None where the data set no longer has the image.
 
     Raises InputError where the file is missing or its bytes are not those that the samples table recorded.
     """
 
-    def __init__(self, images: Images, samples: Sequence[Sample], root: Path, *, exif: bool):
+    def __init__(self, images: Images, samples: Sequence[Sample | None], root: Path, *, exif: bool):
         self.images, self.samples, self.root, self.exif = images, samples, root, exif
 
     def __call__(self, row: int) -> Image.Image:
         sample = self.samples[row]
+        if sample is None:
+            raise InputError(
+                f"row {row} of the teacher cache needs an image that is no longer among the samples; restore the image, "
+                "or remove the cache and build it without"
+            )
         try:
             data = self.images.read(sample.key)
         except OSError:
@@ -39,3 +44,8 @@ class Loader:
             return decode(data, exif=self.exif)
         except UnreadableError as error:
             raise InputError(f"image {sample.key}: {error}") from None
+
+    def key(self, row: int) -> str:
+        """Where the image of a row lies."""
+        sample = self.samples[row]
+        return sample.key if sample else f"of row {row}, which is gone"

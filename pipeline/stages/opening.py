@@ -18,11 +18,11 @@ from pipeline.views.draw import DRAWING_VERSION, Distribution
 from pipeline.views.store import Rendered
 
 
-def loader(plan: Plan, samples: Samples, order: list[str]) -> Loader:
-    """Loads the image of each id in `order`."""
+def loader(plan: Plan, samples: Samples, rows: list[Row]) -> Loader:
+    """Loads the image of each row of a cache; of a removed image the row stays and cannot be loaded."""
     by_id = {sample.id: sample for sample in samples.unique()}
     images = dataset.open_images(plan.dataset.root, plan.dataset.format, plan.dataset.columns)
-    return Loader(images, [by_id[sample_id] for sample_id in order], plan.dataset.root, exif=samples.exif)
+    return Loader(images, [by_id.get(row.id) for row in rows], plan.dataset.root, exif=samples.exif)
 
 
 def distribution(settings: TeacherSettings, samples: Samples) -> Distribution:
@@ -45,13 +45,6 @@ def identity_without_teacher(settings: TeacherSettings, samples: Samples) -> dic
         "templates": list(settings.templates),
         "classes": list(samples.classes),
     }
-
-
-def loadable(rows: list[Row], samples: Samples) -> list[str]:
-    """The ids of `rows`; a removed image keeps its row and is never loaded, so any present id stands in for it."""
-    present = {sample.id for sample in samples.rows}
-    stand_in = samples.rows[0].id
-    return [row.id if row.id in present else stand_in for row in rows]
 
 
 def opened_cache(plan: Plan) -> tuple[Samples, TeacherCache]:
@@ -84,7 +77,7 @@ def recorded_views(cache: TeacherCache) -> np.ndarray:
 
 
 def rendered_pictures(plan: Plan, samples: Samples, cache: TeacherCache) -> Rendered:
-    load = loader(plan, samples, loadable(cache.rows, samples))
+    load = loader(plan, samples, cache.rows)
     return Rendered(load, recorded_views(cache), plan.experiment.pixels.size)
 
 

@@ -1,6 +1,5 @@
 """Stage one: images and prompts → teacher cache. The one place where teacher and cache meet."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import numpy as np
 from pipeline.cache import identity as identities
 from pipeline.cache import reader, writer
 from pipeline.cache.layout import FORMAT, Shape
-from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError
@@ -17,8 +15,8 @@ from pipeline.experiment import Plan
 from pipeline.progress import say, track
 from pipeline.provenance import versions
 from pipeline.samples import table
-from pipeline.samples.table import Samples
-from pipeline.stages.opening import device, distribution, identity_without_teacher, loadable, loader
+from pipeline.stages import site as sites
+from pipeline.stages.opening import device, distribution, identity_without_teacher, loader
 from pipeline.teacher import clip as clips
 from pipeline.teacher import prompts, zero_shot
 from pipeline.teacher.clip import IMAGENET_MEAN, IMAGENET_STD
@@ -27,6 +25,9 @@ from pipeline.views.draw import COLUMNS
 from pipeline.views.render import probe
 from pipeline.views.rendering import TeacherViews, in_order
 
+# Half-precision features compress by some 9 %; raw chunks can be mapped into memory.
+CHAIN = "raw"
+
 
 def run(plan: Plan, workers: int) -> None:
     """Images and prompts → teacher cache: what is missing is computed, what stands is kept, nothing is mixed."""
@@ -34,16 +35,17 @@ def run(plan: Plan, workers: int) -> None:
     samples = table.read(plan.samples_folder)
     clip = clips.load(settings.model, settings.weights, settings.preprocess, device())
     identity = {**identity_without_teacher(settings, samples), "teacher": clip.facts}
-    target, rows, views = _target(plan, identity, samples)
+    wanted = [Row(sample.id, sample.width, sample.height) for sample in samples.unique()]
+    site = sites.choose(plan.cache_folder, identity, wanted, settings.views, settings.block)
     shape = Shape(
-        samples=len(rows),
-        views=views,
+        samples=len(site.rows),
+        views=site.views,
         classes=len(samples.classes),
         prompts=len(settings.templates),
         embedding=clip.facts["embedding"],
-        block=_block_size(target, settings.block),
+        block=site.block,
     )
-    cache = Writer(target, shape, "raw", versions(clip.device, settings.batch))
+    cache = Writer(site.folder, shape, CHAIN, versions(clip.device, settings.batch))
     attributes = {
         "format": FORMAT,
         "identity": identity,
@@ -55,12 +57,12 @@ def run(plan: Plan, workers: int) -> None:
         "render_size": clip.size,
         "logit_scale": clip.logit_scale,
     }
-    if not _head_stands(target, attributes, rows):
+    if not _head_stands(site.folder, attributes, site.rows):
         texts = prompts.texts(settings.templates, samples.classes)
-        cache.write_head(attributes, rows, texts, clip.encode_texts(texts))
+        cache.write_head(attributes, site.rows, texts, clip.encode_texts(texts))
     images = TeacherViews(
-        loader(plan, samples, loadable(rows, samples)),
-        [(row.id, row.width, row.height) for row in rows],
+        loader(plan, samples, site.rows),
+        [(row.id, row.width, row.height) for row in site.rows],
         distribution(settings, samples),
         settings.seed,
         clip.size,
@@ -68,47 +70,11 @@ def run(plan: Plan, workers: int) -> None:
     )
     passed = _image_pass(cache, clip, images, settings, workers)
     _logits(cache, clip.logit_scale)
-    if target != plan.cache_folder:
-        writer.switch(target, plan.cache_folder)
-    say(f"{passed} pictures went through the teacher; {len(rows)} samples × {views} views stand in {plan.cache_folder}")
+    if site.folder != plan.cache_folder:
+        writer.switch(site.folder, plan.cache_folder)
+    whole = f"{shape.samples} samples × {shape.views} views stand in {plan.cache_folder}"
+    say(f"{passed} pictures went through the teacher; {whole}")
     say("next: scmd pixels")
-
-
-def _target(plan: Plan, identity: dict, samples: Samples) -> tuple[Path, list[Row], int]:
-    """The folder to build in, its rows and its number of views, after saying what was found."""
-    folder = plan.cache_folder
-    building = folder.with_name(f".{folder.name}.building")
-    rows = [Row(sample.id, sample.width, sample.height) for sample in samples.unique()]
-    old = _opened(folder)
-    if old is None or old.identity == identity:
-        kept = old.rows if old else []
-        known = {row.id for row in kept}
-        views = max(plan.teacher.views, old.shape.views if old else 0)
-        target, rows = folder, [*kept, *(row for row in rows if row.id not in known)]
-        say(f"{folder}: {len(kept)} of {len(rows)} samples listed" if old else f"{folder}: a new cache")
-        return target, rows, views
-    difference = identities.first_difference(old.identity, identity)
-    started = _opened(building)
-    if started is None or started.identity != identity:
-        shutil.rmtree(building, ignore_errors=True)
-    if identities.image_part(old.identity) == identities.image_part(identity):
-        say(f"{folder}: only the text differs ({difference}); no image needs the teacher again")
-        building.mkdir(exist_ok=True)
-        writer.copy_image_pass(folder, building, old.shape)
-        known = {row.id for row in old.rows}
-        return building, [*old.rows, *(row for row in rows if row.id not in known)], old.shape.views
-    say(f"{folder}: another cache is built beside it, as {difference}")
-    return building, rows, plan.teacher.views
-
-
-def _opened(folder: Path) -> TeacherCache | None:
-    return reader.open_interrupted(folder) if reader.exists(folder) else None
-
-
-def _block_size(target: Path, wanted: int) -> int:
-    """A cache keeps the block size that it was begun with."""
-    started = _opened(target)
-    return started.shape.block if started else wanted
 
 
 def _head_stands(target: Path, attributes: dict, rows: list[Row]) -> bool:

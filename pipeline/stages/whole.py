@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.errors import InputError, ScmdError
-from pipeline.experiment import Plan
+from pipeline.experiment import Plan, require_domain
 from pipeline.progress import say
 from pipeline.stages import pixels, report, samples, student, teacher
 from pipeline.stages.opening import opened_cache, recorded_views, views_digest
@@ -19,10 +19,12 @@ def run(plan: Plan, results_folder: Path, jobs: int, workers: int) -> None:
     """Stage one is completed, `jobs` trials run at a time, and the report is written at the end."""
     samples.run(plan)
     teacher.run(plan, workers)
-    _, cache = opened_cache(plan)
+    known, cache = opened_cache(plan)
     if not store.is_current(plan.pixels_folder, views_digest(cache, recorded_views(cache))):
         pixels.run(plan, workers)
     matrix = plan.experiment.matrix
+    for held_out in matrix.held_out:
+        require_domain(held_out, known.domains)
     trials = [(d, m, n) for n in matrix.trial for d in matrix.held_out for m in matrix.method]
     todo = [trial for trial in trials if not _is_done(plan, results_folder, cache.identity_digest, trial)]
     say(f"{len(trials) - len(todo)} of {len(trials)} trials are done; {jobs} at a time run now")

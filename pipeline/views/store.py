@@ -30,7 +30,9 @@ class Rendered:
         self.load, self.numbers, self.size = load, numbers, size
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """(V, size, size, 3) uint8: every view of a row, its image decoded once."""
+        """(V, size, size, 3) uint8: every view of a row, its image decoded once; black where the image is gone."""
+        if self.load.samples[row] is None:
+            return np.zeros((self.numbers.shape[1], self.size, self.size, 3), np.uint8)
         image = self.load(row)
         drawn = [render(image, numbers, self.size) for numbers in self.numbers[row, 1:]]
         return np.stack([squash(image, self.size), *drawn])

@@ -1,0 +1,25 @@
+"""`scmd run`: every stage in turn, and what a second run keeps."""
+
+from tests.conftest import change, ok, refused
+
+EXPERIMENT = ("run", "--results", "results/mine", "--jobs", "2", "--workers", "0")
+
+
+def test_it_runs_everything_once_and_then_only_what_is_new(project):
+    assert "0 of 2 trials are done" in ok(*EXPERIMENT, cwd=project)
+    report = (project / "results/mine/report.md").read_text()
+    assert report.startswith("| held out | teacher zero-shot | erm | scmd |\n")
+    assert "(1)" in report
+    weights = project / "results/mine/trials/ink/erm/0/student.safetensors"
+    before = weights.stat().st_mtime_ns
+    change(project, "experiment.yaml", methods={"erm": {}, "scmd": {"hard_fraction": 0.4}})
+    output = ok(*EXPERIMENT, cwd=project)
+    assert "1 of 2 trials are done" in output
+    assert "rendering pixels" not in output
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_a_held_out_domain_that_is_not_there_stops_before_any_trial(ready):
+    change(ready, "experiment.yaml", matrix={"held_out": ["ink", "oil"], "method": ["erm"], "trial": [0]})
+    assert "held-out domain `oil` is not in the data set" in refused(*EXPERIMENT, cwd=ready)
+    assert not (ready / "results").exists()
