@@ -125,6 +125,12 @@ def main() -> None:
     except ScmdError as error:
         say(f"scmd: {error}")
         sys.exit(1)
+    except OSError as error:
+        # A full disk, a missing right: the system's word and the file it is about. Anything else is a fault of ours.
+        if error.filename is None:
+            raise
+        say(f"scmd: {error.filename}: {error.strerror}")
+        sys.exit(1)
     except KeyboardInterrupt:
         say("scmd: stopped; the same command goes on from what is finished")
         sys.exit(130)

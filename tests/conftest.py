@@ -17,6 +17,8 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 ROOT = Path(__file__).parent.parent
+# Two test processes share the machine; threads of both would only wait for one another.
+torch.set_num_threads(1)
 DOMAINS = ("clay", "ink", "neon")
 CLASSES = ("disc", "square")
 PER_CLASS = 6

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import CacheError
@@ -9,9 +10,9 @@ from pipeline.errors import CacheError
 
 def write_file(path: Path, data: bytes) -> None:
     """Replaces `path` by a file with these bytes; after a crash either the old or the new one stands, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as stream:
             stream.write(data)
             stream.flush()
@@ -19,7 +20,8 @@ def write_file(path: Path, data: bytes) -> None:
         partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise CacheError(
             f"{path}: {len(data):,} bytes cannot be written ({error.strerror}); make room or allow writing there, "
             "then run the same command again: what is done stays done"
