@@ -155,6 +155,15 @@ def require_domain(held_out: str, domains: tuple[str, ...]) -> None:
         raise ConfigError(f"held-out domain `{held_out}` is not in the data set (its domains: {', '.join(domains)})")
 
 
+def require_pair(student: StudentSettings, method: MethodSettings, sources: int) -> None:
+    """Batch statistics need two images: raises ConfigError where selection would leave one."""
+    if kept(student.batch * sources, method.hard_fraction) < 2:
+        raise ConfigError(
+            f"`hard_fraction: {method.hard_fraction}` keeps one image of {student.batch * sources}; raise it, or the "
+            "student's `batch`, so that at least two are left"
+        )
+
+
 def schedule_warning(student: StudentSettings, method: MethodSettings, sources: int) -> str | None:
     """What a short schedule does to a selecting method, or None."""
     left = kept(student.batch * sources, method.hard_fraction)

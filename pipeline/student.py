@@ -1,7 +1,7 @@
 """The student: a timm backbone, a linear classifier, a projector into the teacher's embedding space, a logit scale."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import timm
 import torch
@@ -31,7 +31,7 @@ class ModelSettings(Section):
 class Predictor(nn.Module):
     """Featurizer and classifier: what is averaged, evaluated and shipped."""
 
-    def __init__(self, backbone: nn.Module, classes: int, dropout: float):
+    def __init__(self, backbone: Any, classes: int, dropout: float):
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)

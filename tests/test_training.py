@@ -66,13 +66,13 @@ def fresh(batch_norm="trained"):
     )
 
 
-def train(of: Exam, method="scmd", count=5, **settings):
+def train(of: Exam, method="scmd", count=5):
     return training.train(
         fresh(),
         steps(of),
         of,
         terms=METHODS[method].terms,
-        method=METHODS[method].settings(**settings),
+        method=METHODS[method].settings(hard_fraction=0.5),
         optimiser_settings=OptimiserSettings(lr=1e-3),
         count=count,
         average_from=2,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import zarr
@@ -72,13 +73,19 @@ def metadata(shape: Shape, chain: str, attributes: dict) -> dict[str, bytes]:
     """Path → content of every `zarr.json`, as zarr itself writes them."""
     store = MemoryStore()
     group = zarr.create_group(store, attributes=attributes)
-    compressors = {"raw": [Crc32cCodec()], "zstd": [ZstdCodec(level=3), Crc32cCodec()]}[chain]
+    codecs: dict[str, list[Any]] = {"raw": [Crc32cCodec()], "zstd": [ZstdCodec(level=3), Crc32cCodec()]}
     arrays = {name: (a.shape(shape), a.chunk(shape), a.dtype) for name, a in VIEW_ARRAYS.items()}
     text = (shape.prompts, shape.classes, shape.embedding)
     arrays[TEXT] = (text, text, "float32")
     for name, (size, chunk, dtype) in arrays.items():
         group.create_array(
-            name, shape=size, chunks=chunk, dtype=dtype, fill_value=0, serializer=BytesCodec(), compressors=compressors
+            name,
+            shape=size,
+            chunks=chunk,
+            dtype=dtype,
+            fill_value=0,
+            serializer=BytesCodec(),
+            compressors=codecs[chain],
         )
     paths = ["zarr.json", *(f"{name}/zarr.json" for name in arrays)]
     return {path: store._store_dict[path].to_bytes() for path in paths}

@@ -116,5 +116,5 @@ def descriptors(images: np.ndarray) -> np.ndarray:
         shape = Image.fromarray(ink).resize((24, 24), Image.Resampling.BOX, box=(left, top, right, bottom))
         row = np.asarray(shape, np.float32).ravel()
         row -= row.mean()
-        rows[index] = row / max(np.linalg.norm(row), 1e-6)
+        rows[index] = row / max(float(np.linalg.norm(row)), 1e-6)
     return rows

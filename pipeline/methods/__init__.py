@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -9,7 +10,8 @@ from pipeline.batches import Batch, Outputs
 from pipeline.methods import erm, kd, scmd
 from pipeline.methods.settings import MethodSettings
 
-Terms = Callable[[Outputs, Batch, MethodSettings], dict[str, Tensor]]
+# Each takes the settings of its own method.
+Terms = Callable[[Outputs, Batch, Any], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)

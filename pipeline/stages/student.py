@@ -31,6 +31,7 @@ def run(plan: Plan, results_folder: Path, held_out: str, method: str, trial: int
     samples, cache = opened_cache(plan)
     experiments.require_domain(held_out, samples.domains)
     sources = [name for name in samples.domains if name != held_out]
+    experiments.require_pair(plan.student, method_settings, len(sources))
     if warning := experiments.schedule_warning(plan.student, method_settings, len(sources)):
         warn(warning)
     images = plan.student.batch * len(sources)

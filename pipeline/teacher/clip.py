@@ -4,11 +4,13 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torchvision.transforms import ToTensor
 
 from pipeline.errors import TeacherError
@@ -21,9 +23,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Clip:
     """`facts` is plain data for a cache's identity: weights digest, open_clip's model settings, preprocessing."""
 
-    model: torch.nn.Module
-    preprocess: object
-    tokenize: object
+    model: Any
+    preprocess: Any
+    tokenize: Any
     facts: dict
     device: torch.device
 
@@ -84,7 +86,7 @@ def load(model: str, weights: str | Path | None, preprocess: Preprocess | None, 
     try:
         network, _, transform = open_clip.create_model_and_transforms(**source, precision="fp32", device=device)
         tokenize = open_clip.get_tokenizer(model)
-    except (RuntimeError, ValueError, OSError, KeyError) as error:
+    except (RuntimeError, ValueError, OSError, KeyError, SafetensorError) as error:
         raise TeacherError(
             f"teacher `{model}`: open_clip cannot load it ({' '.join(str(error).split())[:300]})"
         ) from None

@@ -54,6 +54,11 @@ def test_a_held_out_domain_that_the_data_set_lacks(ready):
     assert "held-out domain `oil` is not in the data set (its domains: clay, ink, neon)" in message
 
 
+def test_a_selection_that_leaves_one_image(ready):
+    change(ready, "experiment.yaml", methods={"erm": {}, "scmd": {"hard_fraction": 0.2}})
+    assert "`hard_fraction: 0.2` keeps one image of 8; raise it" in refused(*STUDENT, cwd=ready)
+
+
 def test_a_method_without_settings(ready):
     assert "method `rise` has no settings" in refused("student", "--held-out", "ink", "--method", "rise", cwd=ready)
 
