@@ -11,7 +11,7 @@ run: $(VENV)/installed
 test: $(VENV)/installed
 	ruff check . && ruff format --check . && mypy && pytest
 
-# All five held-out styles and long schedules: about an hour on two cores. Leaves the default job's results alone.
+# All five held-out styles and long schedules: more than an hour on two cores. Leaves the default job's results alone.
 full: $(VENV)/installed
 	scmd run --experiment configs/full.yaml --results results/full --jobs 2
 

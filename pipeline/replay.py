@@ -12,25 +12,26 @@ REPLAYED = 300
 def check(
     rows: np.ndarray, rendered: Rendered, probes: np.ndarray, teacher_size: int, pictures: Pictures, seed: int
 ) -> None:
-    """Compares `REPLAYED` random drawn views of `rows` with the cache's probes, and `pictures` with a fresh drawing.
+    """Draws `REPLAYED` random views of `rows` again and compares them with what the teacher saw and the student will see.
 
-    `rendered` draws from the images, `probes` is (N, V, 48). Raises ReplayError with sample, view and likely cause for
-    a difference of more than two levels of 255: rounding of another processor passes, a wrong crop, flip or filter not.
+    `rendered` draws from the images, `probes` is the cache's (N, V, 48), `pictures` the student's. Raises ReplayError
+    with sample, view and likely cause for a difference of more than two levels of 255: rounding of another processor
+    passes, a wrong crop, flip or filter does not.
     """
     random = np.random.default_rng([seed, len(rows)])
-    for _ in range(REPLAYED):
-        row, view = int(random.choice(rows)), int(random.integers(1, rendered.numbers.shape[1]))
-        place = f"sample {rendered.load.key(row)}, view {view}"
-        image, numbers = rendered.load(row), rendered.numbers[row, view]
-        drawn = render(image, numbers, teacher_size)
+    replayed = zip(random.choice(rows, REPLAYED), random.integers(1, rendered.numbers.shape[1], REPLAYED), strict=True)
+    chosen = [(int(row), int(view)) for row, view in replayed]
+    for row, view in chosen:
+        drawn = render(rendered.load(row), rendered.numbers[row, view], teacher_size)
         seen = probes[row, view]
         if _differs(probe(drawn), seen):
+            place = f"sample {rendered.load.key(row)}, view {view}"
             raise ReplayError(f"{place}: the teacher saw another picture; {_cause(drawn, seen)}")
+    for row, view in chosen:
         stored = pictures.take(np.array([row]), np.array([view]))[0]
-        if _differs(stored, render(image, numbers, pictures.size)):
-            raise ReplayError(
-                f"{place}: the student's stored picture is not the recorded view; run `scmd pixels` again"
-            )
+        if _differs(stored, rendered.take(np.array([row]), np.array([view]))[0]):
+            place = f"sample {rendered.load.key(row)}, view {view}"
+            raise ReplayError(f"{place}: the stored picture is not the recorded view; run `scmd pixels` again")
 
 
 def _differs(one: np.ndarray, other: np.ndarray) -> bool:

@@ -121,7 +121,7 @@ def test_two_trials_of_one_seed_are_equal_to_the_bit():
 
 def test_labels_of_the_held_out_domain_change_neither_weights_nor_choice():
     labels = exam().labels.copy()
-    labels[16:] = (labels[16:] + 1) % CLASSES
+    labels[16:] = 0
     one, two = train(exam()), train(exam(labels))
     assert one.chosen.step == two.chosen.step
     assert all(torch.equal(one.weights[name], two.weights[name]) for name in one.weights)

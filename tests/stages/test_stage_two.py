@@ -138,9 +138,7 @@ def test_a_library_that_draws_differently_is_stopped(ready, monkeypatch):
 def test_stored_pixels_that_are_not_the_recorded_views_are_stopped(ready):
     path = ready / "cache/toy/tiny.pixels-24/pixels.npy"
     np.save(path, np.load(path)[:, :, :, ::-1])
-    assert "the student's stored picture is not the recorded view; run `scmd pixels` again" in refused(
-        *STUDENT, cwd=ready
-    )
+    assert "the stored picture is not the recorded view; run `scmd pixels` again" in refused(*STUDENT, cwd=ready)
 
 
 def test_rendered_pictures_are_those_of_the_store(ready, monkeypatch):
