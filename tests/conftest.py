@@ -16,6 +16,8 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
+from pipeline.views.draw import draw
+
 ROOT = Path(__file__).parent.parent
 # Two test processes share the machine; threads of both would only wait for one another.
 torch.set_num_threads(1)
@@ -63,6 +65,11 @@ def draw_image(domain: str, name: str, number: int) -> Image.Image:
     shape = ImageDraw.Draw(image).ellipse if name == "disc" else ImageDraw.Draw(image).rectangle
     shape((left, top, left + side, top + side), fill=tuple(int(value) for value in random.integers(0, 255, 3)))
     return image
+
+
+def draw_many(distribution, seed: int, samples: list[tuple[str, int, int]], views: range) -> np.ndarray:
+    """[(id, width, height)] × views → (len(samples), len(views), 11) float32."""
+    return np.stack([[draw(distribution, seed, name, view, *size) for view in views] for name, *size in samples])
 
 
 def write_images(root: Path) -> None:

@@ -17,7 +17,6 @@ from pipeline.errors import CacheError
 FORMAT = 1
 PROBE = 48
 VIEW_COLUMNS = 11
-CHAINS = ("raw", "zstd")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pipeline.stages import site as sites
 from pipeline.stages.opening import device, distribution, identity_without_teacher, loader
 from pipeline.teacher import clip as clips
 from pipeline.teacher import prompts, zero_shot
-from pipeline.teacher.clip import IMAGENET_MEAN, IMAGENET_STD
+from pipeline.teacher.clip import IMAGENET_MEAN, IMAGENET_STD, Clip
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.views.draw import COLUMNS
 from pipeline.views.render import probe
@@ -46,17 +46,7 @@ def run(plan: Plan, workers: int) -> None:
         block=site.block,
     )
     cache = Writer(site.folder, shape, CHAIN, versions(clip.device, settings.batch))
-    attributes = {
-        "format": FORMAT,
-        "identity": identity,
-        "identity_digest": identities.digest(identity),
-        "codec": cache.chain,
-        "block": shape.block,
-        "views": shape.views,
-        "view_columns": list(COLUMNS),
-        "render_size": clip.size,
-        "logit_scale": clip.logit_scale,
-    }
+    attributes = _attributes(cache, clip, identity)
     if not _head_stands(site.folder, attributes, site.rows):
         texts = prompts.texts(settings.templates, samples.classes)
         cache.write_head(attributes, site.rows, texts, clip.encode_texts(texts))
@@ -74,7 +64,24 @@ def run(plan: Plan, workers: int) -> None:
         writer.switch(site.folder, plan.cache_folder)
     whole = f"{shape.samples} samples × {shape.views} views stand in {plan.cache_folder}"
     say(f"{passed} pictures went through the teacher; {whole}")
+    content = reader.open_complete(plan.cache_folder).content_digest()
+    say(f"identity {attributes['identity_digest'][:12]}, content {content[:12]} (equal bytes have equal digests)")
     say("next: scmd pixels")
+
+
+def _attributes(cache: Writer, clip: Clip, identity: dict) -> dict:
+    """The group's attributes, as `cache/README.md` lists them."""
+    return {
+        "format": FORMAT,
+        "identity": identity,
+        "identity_digest": identities.digest(identity),
+        "codec": cache.chain,
+        "block": cache.shape.block,
+        "views": cache.shape.views,
+        "view_columns": list(COLUMNS),
+        "render_size": clip.size,
+        "logit_scale": clip.logit_scale,
+    }
 
 
 def _head_stands(target: Path, attributes: dict, rows: list[Row]) -> bool:
@@ -88,7 +95,7 @@ def _head_stands(target: Path, attributes: dict, rows: list[Row]) -> bool:
     return cache.attributes == attributes and cache.rows == rows
 
 
-def _image_pass(cache: Writer, clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
+def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
     """Everything that needs the images; returns how many pictures were encoded."""
     todo = cache.missing("image_features")
     items = [(row, work.views) for work in todo for row in _rows_of(cache, work)]
@@ -105,7 +112,7 @@ def _rows_of(cache: Writer, work: Work) -> range:
 
 
 def _encode(
-    clip, made: Iterator, count: int, views: tuple[int, ...], settings: TeacherSettings
+    clip: Clip, made: Iterator, count: int, views: tuple[int, ...], settings: TeacherSettings
 ) -> dict[str, np.ndarray]:
     """The next `count` rows of `made` in batches that never cross a block."""
     own = (clip.own_mean, clip.own_std)

@@ -87,13 +87,3 @@ def _crop(distribution: Distribution, random: Iterator[float], width: int, heigh
 
 def _between(random: Iterator[float], low: float, high: float) -> float:
     return low + next(random) * (high - low)
-
-
-def draw_many(distribution: Distribution, seed: int, samples: list[tuple[str, int, int]], views: range) -> np.ndarray:
-    """[(id, width, height)] × views → (len(samples), len(views), 11) float32."""
-    return np.stack(
-        [
-            np.stack([draw(distribution, seed, sample_id, view, width, height) for view in views])
-            for sample_id, width, height in samples
-        ]
-    )

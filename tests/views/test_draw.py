@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import RandomResizedCrop
 
-from pipeline.views.draw import CLEAN, COLUMNS, Distribution, draw, draw_many, uniforms
+from pipeline.views.draw import CLEAN, COLUMNS, Distribution, draw, uniforms
 from pipeline.views.render import crop_box
+from tests.conftest import draw_many
 
 PAPER = Distribution()
 # Drawing version 1, as it was the day it was fixed: every cache in the world holds views drawn so.

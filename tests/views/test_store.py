@@ -5,9 +5,9 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.views import store
-from pipeline.views.draw import Distribution, draw_many
+from pipeline.views.draw import Distribution
 from pipeline.views.store import Rendered, Stored
-from tests.conftest import draw_image
+from tests.conftest import draw_image, draw_many
 
 IMAGES = [draw_image("ink", "disc", number) for number in range(5)]
 
