@@ -33,6 +33,10 @@ class Matrix(Section):
     method: tuple[str, ...] = Field(min_length=1)
     trial: tuple[int, ...] = Field(min_length=1)
 
+    def trials(self) -> list[tuple[str, str, int]]:
+        """Every (held-out domain, method, trial), all of one trial number before the next."""
+        return [(domain, method, number) for number in self.trial for domain in self.held_out for method in self.method]
+
 
 class Experiment(Section):
     """`configs/experiment.yaml`. `images` repeats the data set's root, since DVC must know which files to watch."""

@@ -25,13 +25,16 @@ def check(
         drawn = render(rendered.load(row), rendered.numbers[row, view], teacher_size)
         seen = probes[row, view]
         if _differs(probe(drawn), seen):
-            place = f"sample {rendered.load.key(row)}, view {view}"
-            raise ReplayError(f"{place}: the teacher saw another picture; {_cause(drawn, seen)}")
+            raise ReplayError(f"{_place(rendered, row, view)}: the teacher saw another picture; {_cause(drawn, seen)}")
     for row, view in chosen:
         stored = pictures.take(np.array([row]), np.array([view]))[0]
         if _differs(stored, rendered.take(np.array([row]), np.array([view]))[0]):
-            place = f"sample {rendered.load.key(row)}, view {view}"
+            place = _place(rendered, row, view)
             raise ReplayError(f"{place}: the stored picture is not the recorded view; run `scmd pixels` again")
+
+
+def _place(rendered: Rendered, row: int, view: int) -> str:
+    return f"sample {rendered.load.key(row)}, view {view}"
 
 
 def _differs(one: np.ndarray, other: np.ndarray) -> bool:

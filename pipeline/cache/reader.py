@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.cache import chunks, ledger
 from pipeline.cache import identity as identities
-from pipeline.cache import ledger
 from pipeline.cache.files import sha256
 from pipeline.cache.layout import TEXT, TEXT_CHUNK, VIEW_ARRAYS, Shape, attributes_of, chunk_path, decode
 from pipeline.cache.ledger import HEAD
@@ -34,13 +34,11 @@ class TeacherCache:
         spec = VIEW_ARRAYS[array]
         values = np.empty(spec.shape(self.shape), spec.dtype)
         for block in range(self.shape.blocks):
-            files = ledger.read(self.folder, str(block)).files
-            rows = slice(block * self.shape.block, block * self.shape.block + self.shape.rows(block))
+            listed = ledger.read(self.folder, str(block))
+            start = block * self.shape.block
             for view in range(self.shape.views):
-                path = chunk_path(array, block, view)
-                data = ledger.checked_bytes(self.folder, path, files.get(path))
-                chunk = decode(data, spec.chunk(self.shape), spec.dtype, self.attributes["codec"], path)
-                values[rows, view] = chunk[: self.shape.rows(block), 0]
+                chunk = chunks.read(self.folder, listed, self.shape, self.attributes["codec"], array, block, view)
+                values[start : start + len(chunk), view] = chunk
         return values
 
     def read_text_embeddings(self) -> np.ndarray:

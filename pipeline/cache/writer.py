@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache import ledger
+from pipeline.cache import chunks, ledger
 from pipeline.cache.files import sha256, sync_folder, write_file
 from pipeline.cache.layout import (
     TEXT_CHUNK,
     VIEW_ARRAYS,
     Shape,
     chunk_path,
-    decode,
     encode,
     metadata,
 )
@@ -81,18 +80,22 @@ class Writer:
                 path = chunk_path(name, work.block, view)
                 chunk = np.zeros(spec.chunk(self.shape), spec.dtype)
                 if work.first:
-                    chunk[: work.first] = self.read_chunk(name, work.block, view)[: work.first]
+                    old = chunks.read(self.folder, before, self.shape, self.chain, name, work.block, view)
+                    chunk[: work.first, 0] = old[: work.first]
                 chunk[work.first : rows, 0] = values[:, at]
                 data = encode(chunk, self.chain)
                 write_file(self.folder / path, data)
                 entries[path] = Entry(len(data), sha256(data), rows)
         ledger.write(self.folder, str(work.block), before.with_files(entries, self.provenance))
 
-    def read_chunk(self, array: str, block: int, view: int) -> np.ndarray:
-        """A whole stored chunk, (S, 1, width). Raises CacheError where it is not what the ledger lists."""
-        path = chunk_path(array, block, view)
-        data = ledger.checked_bytes(self.folder, path, ledger.read(self.folder, str(block)).files.get(path))
-        return decode(data, VIEW_ARRAYS[array].chunk(self.shape), VIEW_ARRAYS[array].dtype, self.chain, path)
+    def read(self, array: str, work: Work) -> np.ndarray:
+        """(rows − first, len(work.views), width): what stands of the rows and views of `work`."""
+        block = ledger.read(self.folder, str(work.block))
+        stored = [
+            chunks.read(self.folder, block, self.shape, self.chain, array, work.block, view)[work.first :]
+            for view in work.views
+        ]
+        return np.stack(stored, 1)
 
 
 def copy_image_pass(source: Path, target: Path, shape: Shape) -> None:

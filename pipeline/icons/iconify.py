@@ -5,7 +5,6 @@ import json
 import re
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +99,7 @@ def rasterise(icon: Icon) -> np.ndarray | None:
 def rasterise_all(icons: list[Icon], workers: int = 2) -> list[np.ndarray | None]:
     """`rasterise` over several processes, in order."""
     with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(partial(rasterise), icons, chunksize=256))
+        return list(pool.map(rasterise, icons, chunksize=256))
 
 
 def descriptors(images: np.ndarray) -> np.ndarray:

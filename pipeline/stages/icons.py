@@ -1,6 +1,7 @@
 """How the embedded benchmark and its teacher were made: two commands that nobody needs to run the job."""
 
 import json
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def run_build(package: Path) -> None:
     """The icon package → `icons.parquet`, by the rules of `pipeline.icons.benchmark`."""
     root = iconify.find_package(package)
     pool, images = build.draw_candidates(root)
-    chosen, pictures = build.choose(pool, images, embed)
+    chosen, pictures = build.choose(pool, images, partial(embed, _teacher()))
     build.write_benchmark(chosen, pictures, DATA / "icons.parquet")
     collections = iconify.read_collections(root)
     sections = {
@@ -39,13 +40,15 @@ def run_build(package: Path) -> None:
     say(f"{len(chosen)} of {len(pool)} icons in {DATA / 'icons.parquet'}; licences in NOTICE")
 
 
-def embed(images: np.ndarray) -> np.ndarray:
-    """(N, 64, 64, 3) uint8 → (N, D) unit float32 rows of the icons teacher."""
-    teacher = clips.load(f"{LOCAL}{TEACHER}", None, None, torch.device("cpu"))
+def _teacher() -> clips.Clip:
+    return clips.load(f"{LOCAL}{TEACHER}", None, None, torch.device("cpu"))
+
+
+def embed(teacher: clips.Clip, images: np.ndarray) -> np.ndarray:
+    """(N, 64, 64, 3) uint8 → (N, D) unit float32 rows."""
     batches = (images[start : start + EMBED_BATCH] for start in range(0, len(images), EMBED_BATCH))
     rows = np.concatenate([teacher.encode_images(batch, teacher.own_mean, teacher.own_std) for batch in batches])
-    rows = rows.astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return zero_shot.unit(rows.astype(np.float32))
 
 
 def run_pretrain(package: Path, work: Path) -> None:
@@ -95,8 +98,8 @@ def run_measure() -> None:
     domains = np.array(table["domain"].to_pylist())
     names = sorted(set(table["label"].to_pylist()))
     labels = np.array([names.index(label) for label in table["label"].to_pylist()])
-    teacher = clips.load(f"{LOCAL}{TEACHER}", None, None, torch.device("cpu"))
-    features = embed(images)
+    teacher = _teacher()
+    features = embed(teacher, images)
     text = teacher.encode_texts(prompts.texts(["{}"], names))
     zero_shot_right = zero_shot.logits(features, text, teacher.logit_scale).argmax(1) == labels
     probe_right = measure.probe_answers(features, labels, domains) == labels

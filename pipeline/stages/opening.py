@@ -5,6 +5,7 @@ import torch
 
 from pipeline.cache import identity as identities
 from pipeline.cache import reader
+from pipeline.cache.files import sha256
 from pipeline.cache.layout import FORMAT, VIEW_ARRAYS
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
@@ -83,7 +84,7 @@ def rendered_pictures(plan: Plan, samples: Samples, cache: TeacherCache) -> Rend
 
 def views_digest(cache: TeacherCache, numbers: np.ndarray) -> str:
     """What a set of pixels was rendered from: the ids in order and their recorded views."""
-    return identities.digest({"ids": [row.id for row in cache.rows], "views": numbers.tobytes().hex()})
+    return identities.digest({"ids": [row.id for row in cache.rows], "views": sha256(numbers.tobytes())})
 
 
 def device() -> torch.device:

@@ -12,7 +12,7 @@ from pipeline.progress import say
 def run(plan: Plan, results_folder: Path) -> None:
     """Finished trials → `report.md` and `report.json`, and the table on the terminal."""
     matrix = plan.experiment.matrix
-    wanted = [(d, m, n) for d in matrix.held_out for m in matrix.method for n in matrix.trial]
+    wanted = matrix.trials()
     trials = [t for t in report.read_trials(results_folder) if (t["held_out"], t["method"], t["trial"]) in set(wanted)]
     if not trials:
         raise InputError(f"{results_folder}: no finished trial of this experiment here; run `scmd student` first")

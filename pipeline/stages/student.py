@@ -10,6 +10,7 @@ from pipeline import experiment as experiments
 from pipeline import replay, results, training
 from pipeline.averaging import first_averaged
 from pipeline.batches import Lessons, Steps
+from pipeline.cache.identity import digest
 from pipeline.cache.reader import TeacherCache
 from pipeline.errors import InputError
 from pipeline.evaluation import Exam
@@ -37,8 +38,9 @@ def run(plan: Plan, results_folder: Path, held_out: str, method: str, trial: int
     images = plan.student.batch * len(sources)
     say(f"{held_out} held out, {method}, trial {trial}: {plan.student.steps} steps of {images} images")
     exam = _exam(plan, samples, cache, trial)
+    lessons = _lessons(plan, cache, exam, sources)
     started = time.monotonic()
-    outcome = _train(plan, samples, cache, exam, sources, method, seed_hash(plan.experiment.dataset, held_out, trial))
+    outcome = _train(plan, lessons, exam, sources, method, seed_hash(plan.experiment.dataset, held_out, trial))
     metrics = {
         "held_out": held_out,
         "method": method,
@@ -46,37 +48,29 @@ def run(plan: Plan, results_folder: Path, held_out: str, method: str, trial: int
         "accuracy": outcome.chosen.accuracies[f"{held_out}_in"],
         "validation": results.validation(outcome.chosen, sources),
         "step": outcome.chosen.step,
-        "teacher_zero_shot": _zero_shot(cache, exam, held_out),
+        "teacher_zero_shot": _zero_shot(lessons, exam, held_out),
     }
-    model = plan.student.model
-    card = {
-        "classes": list(samples.classes),
-        "input": {"size": exam.pictures.size, "resize": "squash, bilinear", "mean": model.mean, "std": model.std},
-        **settings_of_card(plan, method, cache.identity_digest),
-        "metrics": metrics,
-    }
+    card = {**trained_from(plan, samples, cache, method), "classes": list(samples.classes), "metrics": metrics}
     folder = trial_folder(results_folder, held_out, method, trial)
     results.write(folder, weights=outcome.weights, card=card, metrics=metrics, history=outcome.history)
     percent = f"{metrics['accuracy']:.1%} at step {metrics['step']}, validation {metrics['validation']:.1%}"
     say(f"{held_out}: {percent}, {time.monotonic() - started:.0f} s; in {folder}; next: scmd report")
 
 
-def _train(
-    plan: Plan, samples: Samples, cache: TeacherCache, exam: Exam, sources: list[str], method: str, seed: int
-) -> training.Outcome:
+def _train(plan: Plan, lessons: Lessons, exam: Exam, sources: list[str], method: str, seed: int) -> training.Outcome:
     settings = plan.student
     # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
     torch.use_deterministic_algorithms(device().type == "cpu")
     student = build(
         **settings.model.model_dump(include={"backbone", "pretrained", "batch_norm", "dropout", "projector"}),
-        classes=len(samples.classes),
-        embedding=cache.shape.embedding,
+        classes=lessons.text.shape[0],
+        embedding=lessons.text.shape[1],
         seed=seed,
     )
     torch.manual_seed(seed)  # dropout's
     return training.train(
         student,
-        Steps(_lessons(plan, cache, exam, sources), settings.batch, seed, settings.model.mean, settings.model.std),
+        Steps(lessons, settings.batch, seed, settings.model.mean, settings.model.std),
         exam,
         terms=METHODS[method].terms,
         method=plan.experiment.method(method),
@@ -90,12 +84,22 @@ def _train(
     )
 
 
-def settings_of_card(plan: Plan, method: str, cache_digest: str) -> dict:
-    """The part of a trial's card that says with which settings it was trained."""
+def trained_from(plan: Plan, samples: Samples, cache: TeacherCache, method: str) -> dict:
+    """The part of a trial's card that says what it was trained from: two trials that differ here are two results."""
+    student = plan.student.model_dump(mode="json")
+    model = student["model"]
     return {
         "method": {"name": method, **plan.experiment.method(method).model_dump(mode="json")},
-        "student": plan.student.model_dump(mode="json"),
-        "teacher_cache": cache_digest,
+        "student": student,
+        "input": {
+            "size": plan.experiment.pixels.size,
+            "resize": "squash, bilinear",
+            "mean": model["mean"],
+            "std": model["std"],
+        },
+        "samples": digest({"rows": [[row.id, row.domain, row.label, row.position] for row in samples.rows]}),
+        "teacher_cache": cache.identity_digest,
+        "views": plan.teacher.views,
     }
 
 
@@ -140,8 +144,8 @@ def _lessons(plan: Plan, cache: TeacherCache, exam: Exam, sources: list[str]) ->
     return Lessons(exam.pictures, logits, text, exam.rows, exam.labels, exam.domains, inside)
 
 
-def _zero_shot(cache: TeacherCache, exam: Exam, held_out: str) -> float:
+def _zero_shot(lessons: Lessons, exam: Exam, held_out: str) -> float:
     """The teacher's own accuracy on what the student is judged by: the held-out domain's in split, clean view."""
     judged = (exam.domains == list(exam.names).index(held_out)) & ~exam.out
-    answers = cache.column("logits")[exam.rows[judged], 0].argmax(1)
+    answers = lessons.logits[exam.rows[judged], 0].argmax(1)
     return float((answers == exam.labels[judged]).mean())

@@ -136,6 +136,4 @@ def _logits(cache: Writer, scale: float) -> None:
     """Logits of whatever has features and no logits, from the stored features."""
     text = reader.open_any(cache.folder).read_text_embeddings()
     for work in cache.missing("logits"):
-        rows = slice(work.first, cache.shape.rows(work.block))
-        features = np.stack([cache.read_chunk("image_features", work.block, view)[rows, 0] for view in work.views], 1)
-        cache.write(work, {"logits": zero_shot.logits(features, text, scale)})
+        cache.write(work, {"logits": zero_shot.logits(cache.read("image_features", work), text, scale)})

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torchvision.transforms import ToTensor
 
 from pipeline.errors import TeacherError
-from pipeline.teacher.settings import LOCAL, Preprocess, digest
+from pipeline.teacher.settings import LOCAL, Preprocess, digest, weights_file
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -79,10 +79,9 @@ class Clip:
 def load(model: str, weights: str | Path | None, preprocess: Preprocess | None, device: torch.device) -> Clip:
     """Loads and checks a teacher. Raises TeacherError where it is missing or would silently be another one."""
     if model.startswith(LOCAL):
-        source = {"model_name": model}
-        weights_file = _local_weights(model)
+        source, file = {"model_name": model}, _local_weights(model)
     else:
-        source, weights_file = _named(model, weights, preprocess)
+        source, file = _named(model, weights, preprocess)
     try:
         network, _, transform = open_clip.create_model_and_transforms(**source, precision="fp32", device=device)
         tokenize = open_clip.get_tokenizer(model)
@@ -93,7 +92,7 @@ def load(model: str, weights: str | Path | None, preprocess: Preprocess | None, 
     network.eval().requires_grad_(False)
     facts = {
         "model": "local-dir" if model.startswith(LOCAL) else model,
-        "weights_sha256": digest(weights_file),
+        "weights_sha256": digest(file),
         "settings": _model_settings(model),
         "quick_gelu": source.get("force_quick_gelu"),
         "preprocess": {key: _plain(value) for key, value in vars_of(network.visual.preprocess_cfg).items()},
@@ -113,8 +112,8 @@ def _plain(value: object) -> object:
 
 def _local_weights(model: str) -> Path:
     folder = Path(model.removeprefix(LOCAL))
-    file = folder / "open_clip_model.safetensors"
-    if not file.is_file() or not (folder / "open_clip_config.json").is_file():
+    file = weights_file(model, None)
+    if file is None or not (folder / "open_clip_config.json").is_file():
         raise TeacherError(
             f"teacher `{model}`: {folder} must hold open_clip_config.json and open_clip_model.safetensors, and does not"
         )
