@@ -11,9 +11,9 @@ run: $(VENV)/installed
 test: $(VENV)/installed
 	ruff check . && ruff format --check . && mypy && pytest
 
-# All five held-out styles and long schedules: more than an hour on two cores. Leaves the default job's results alone.
+# All five held-out styles and long schedules: more than an hour on two cores. Leaves the default job's results alone; a second call goes on.
 full: $(VENV)/installed
-	scmd run --experiment configs/full.yaml --results results/full --jobs 2
+	scmd run --experiment configs/full.yaml --results results/full --page docs/results.md --jobs 2
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make run PYTHON=python3.11")'

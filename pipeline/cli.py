@@ -77,13 +77,16 @@ def report(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS
 def run(
     experiment_file: ExperimentFile = DEFAULT,
     results: Results = RESULTS,
+    page: Annotated[
+        Path | None, typer.Option(help="A Markdown page with the table, the machine and the duration.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials that run at the same time.")] = 1,
     workers: Workers = CORES,
 ) -> None:
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
     from pipeline.stages import whole as stage
 
-    stage.run(experiment.load(experiment_file), results, jobs, workers)
+    stage.run(experiment.load(experiment_file), results, page, jobs, workers)
 
 
 icons = typer.Typer(help="How the embedded benchmark and its teacher were made (needs `pip install scmd[icons]`).")

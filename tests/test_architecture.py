@@ -13,6 +13,7 @@ ROOMS = {
     "config": set(),
     "progress": set(),
     "provenance": set(),
+    "journal": set(),
     "samples": set(),
     "views": {"samples"},
     "teacher": {"samples", "views"},

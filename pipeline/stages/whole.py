@@ -7,17 +7,22 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pipeline import journal
 from pipeline.errors import InputError
 from pipeline.experiment import Plan, require_domain
+from pipeline.journal import Journal, Sitting
 from pipeline.progress import say
+from pipeline.results import replace_text
 from pipeline.samples import table
 from pipeline.stages import pixels, report, samples, student, teacher
 from pipeline.stages.opening import opened_cache, recorded_views, views_digest
 from pipeline.views import store
 
+Trial = tuple[str, str, int]
 
-def run(plan: Plan, results_folder: Path, jobs: int, workers: int) -> None:
-    """Stage one is completed, `jobs` trials run at a time, and the report is written at the end."""
+
+def run(plan: Plan, results_folder: Path, page: Path | None, jobs: int, workers: int) -> None:
+    """Stage one is completed, `jobs` trials run at a time, and the report (and the page) is written at the end."""
     samples.run(plan)
     matrix = plan.experiment.matrix
     for held_out in matrix.held_out:
@@ -30,11 +35,13 @@ def run(plan: Plan, results_folder: Path, jobs: int, workers: int) -> None:
     expected = {method: student.trained_from(plan, known, cache, method) for method in matrix.method}
     todo = [trial for trial in trials if not _is_done(student.trial_folder(results_folder, *trial), expected[trial[1]])]
     say(f"{len(trials) - len(todo)} of {len(trials)} trials are done; {jobs} at a time run now")
-    with ThreadPoolExecutor(jobs) as pool:
-        codes = list(pool.map(lambda trial: _run_trial(plan, results_folder, jobs, trial), todo))
-    failed = [trial for trial, code in zip(todo, codes, strict=True) if code]
+    failed = _run_trials(
+        plan, results_folder, jobs, todo, journal.read(results_folder) if len(todo) < len(trials) else []
+    )
     if len(failed) < len(trials):
         report.run(plan, results_folder)
+    if page and not failed:
+        _write_page(plan, results_folder, page)
     if failed:
         held_out, method, number = failed[0]
         raise InputError(
@@ -51,9 +58,38 @@ def _is_done(folder: Path, expected: dict) -> bool:
     return (folder / "metrics.json").is_file() and all(card.get(key) == value for key, value in expected.items())
 
 
-def _run_trial(plan: Plan, results_folder: Path, jobs: int, trial: tuple[str, str, int]) -> int:
+def _run_trials(plan: Plan, results_folder: Path, jobs: int, todo: list[Trial], earlier: list[Sitting]) -> list[Trial]:
+    """Runs them, `jobs` at a time, and returns those that failed."""
+    results_folder.mkdir(parents=True, exist_ok=True)
+    record = Journal(results_folder, earlier, jobs)
+    failed = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for trial, code in zip(todo, pool.map(lambda t: _run_trial(plan, results_folder, jobs, t), todo), strict=True):
+            if code:
+                failed.append(trial)
+            else:
+                record.note_finished()
+    return failed
+
+
+def _run_trial(plan: Plan, results_folder: Path, jobs: int, trial: Trial) -> int:
     held_out, method, number = trial
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     command = [sys.executable, "-m", "pipeline.cli", "student", "--experiment", str(plan.file)]
     command += ["--held-out", held_out, "--method", method, "--trial", str(number), "--results", str(results_folder)]
     return subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": threads}, check=False).returncode
+
+
+def _write_page(plan: Plan, results_folder: Path, page: Path) -> None:
+    """The report with the command, machine and duration that made it, as a page to publish."""
+    student_settings = plan.student
+    command = f"scmd run --experiment {plan.file} --results {results_folder} --page {page}"
+    made = [
+        f"Made by `{command}`: {student_settings.steps} steps of {student_settings.batch} images a source domain.",
+        "",
+        *journal.lines(journal.read(results_folder)),
+    ]
+    page.parent.mkdir(parents=True, exist_ok=True)
+    table_text = (results_folder / "report.md").read_text(encoding="utf-8").rstrip()
+    replace_text(page, "\n".join([f"# {plan.experiment.dataset}: {plan.file.stem}", "", table_text, "", *made]) + "\n")
+    say(f"page in {page}")

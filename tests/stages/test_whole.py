@@ -2,7 +2,7 @@
 
 from tests.conftest import change, ok, refused
 
-EXPERIMENT = ("run", "--results", "results/mine", "--jobs", "2", "--workers", "0")
+EXPERIMENT = ("run", "--results", "results/mine", "--page", "docs/mine.md", "--jobs", "2", "--workers", "0")
 
 
 def test_it_runs_everything_once_and_then_only_what_is_new(project):
@@ -11,11 +11,17 @@ def test_it_runs_everything_once_and_then_only_what_is_new(project):
     assert report.startswith("| held out | teacher zero-shot | erm | scmd |\n")
     assert "(1)" in report
     weights = project / "results/mine/trials/ink/erm/0/student.safetensors"
+    page = (project / "docs/mine.md").read_text()
+    assert report.rstrip() in page
+    assert page.count("- 2 trials in 0 minutes, 2 at a time, on ") == 1
     before = weights.stat().st_mtime_ns
     change(project, "experiment.yaml", methods={"erm": {}, "scmd": {"hard_fraction": 0.4}})
     output = ok(*EXPERIMENT, cwd=project)
     assert "1 of 2 trials are done" in output
     assert "rendering pixels" not in output
+    page = (project / "docs/mine.md").read_text()
+    assert "- 2 trials in" in page
+    assert "- 1 trials in" in page
     assert weights.stat().st_mtime_ns == before
     # What a trial was trained from is more than its own settings: other pictures are another result.
     change(project, "experiment.yaml", pixels={"size": 16, "max_gb": 1.0})
