@@ -6,11 +6,26 @@ import numpy as np
 
 from pipeline.cache.layout import VIEW_ARRAYS, Shape, chunk_path, decode
 from pipeline.cache.ledger import Ledger, checked_bytes
+from pipeline.errors import CacheError
 
 
 def read(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:
     """(rows of the block, width), without the chunk's fill. Raises CacheError where it is not what the ledger lists."""
     path = chunk_path(array, block, view)
+    return decoded(checked_bytes(folder, path, ledger.files.get(path)), shape, chain, array, block, view)
+
+
+def decoded(data: bytes, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:
+    """(rows of the block, width) of a chunk's file. Raises CacheError for wrong sizes and for values that are no number."""
+    path = chunk_path(array, block, view)
     spec = VIEW_ARRAYS[array]
-    data = checked_bytes(folder, path, ledger.files.get(path))
-    return decode(data, spec.chunk(shape), spec.dtype, chain, path)[: shape.rows(block), 0]
+    values = decode(data, spec.chunk(shape), spec.dtype, chain, path)[: shape.rows(block), 0]
+    require_finite(values, path)
+    return values
+
+
+def require_finite(values: np.ndarray, path: str) -> None:
+    """Raises CacheError naming the first row with NaN or infinity."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0])
+        raise CacheError(f"{path}: row {row} holds NaN or infinity, which no teacher wrote")

@@ -1,41 +1,138 @@
-"""How a file of the cache comes to be: whole, synced, and renamed into place. The only place that writes."""
+"""The files of a cache: written whole, synced and renamed into place; read without following a link or opening a pipe.
 
+The only place that touches the disk for a cache. Several files that replace older ones are staged beside them first, so
+that a ledger can decide for all of them at once (`ledger.commit`).
+"""
+
+import errno
 import hashlib
 import os
+import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import CacheError
 
+PARTIAL, STAGED = ".partial", ".staged"
+
 
 def write_file(path: Path, data: bytes) -> None:
     """Replaces `path` by a file with these bytes; after a crash either the old or the new one stands, whole."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}{PARTIAL}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
+        make_folder(path.parent)
+        _write_synced(partial, data)
+        os.replace(partial, path)
         sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
-            partial.unlink()
+            os.unlink(partial)
         raise CacheError(
             f"{path}: {len(data):,} bytes cannot be written ({error.strerror}); make room or allow writing there, "
             "then run the same command again: what is done stays done"
         ) from None
 
 
+def staged(path: Path) -> Path:
+    """Where the successor of a file waits, synced, for its ledger to decide."""
+    return path.with_name(f"{path.name}{STAGED}")
+
+
+def take_place(path: Path) -> None:
+    """The staged successor, if it still waits, becomes the file."""
+    with suppress(FileNotFoundError):
+        os.replace(staged(path), path)
+        sync_folder(path.parent)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and what lacks above it, each name synced in its parent."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with suppress(FileExistsError):
+        os.mkdir(folder)
+    sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def sha256(data: bytes) -> str:
+def remove_folder(folder: Path) -> None:
+    """Removes a cache that is no longer wanted, its head first: what a kill leaves of it is no cache any more."""
+    if not folder.exists():
+        return
+    with suppress(FileNotFoundError):
+        os.unlink(folder / "ledger" / "head.json")
+        sync_folder(folder / "ledger")
+    for here, folders, names in os.walk(folder, topdown=False):
+        for name in names:
+            os.unlink(os.path.join(here, name))
+        for name in folders:
+            path = os.path.join(here, name)
+            (os.unlink if os.path.islink(path) else os.rmdir)(path)
+    os.rmdir(folder)
+
+
+def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Relative path and state of everything below a folder that is no folder itself; no link is followed."""
+    for here, folders, names in os.walk(folder):
+        for name in [*names, *(f for f in folders if os.path.islink(os.path.join(here, f)))]:
+            path = os.path.join(here, name)
+            with suppress(FileNotFoundError):
+                yield os.path.relpath(path, folder), os.lstat(path)
+
+
+def read_file(folder: Path, path: str, limit: int) -> bytes:
+    """A regular file of at most `limit` bytes, reached from `folder` through folders alone.
+
+    Raises FileNotFoundError, and CacheError for a link, a pipe, a device, a folder, or a larger file: before a byte of it
+    is read. The cache's own folder may be a link, as its user may have put it on another disk.
+    """
+    *parents, name = path.split("/")
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for parent in parents:
+            below = os.open(parent, flags | os.O_DIRECTORY, dir_fd=at)
+            os.close(at)
+            at = below
+        # Non-blocking, as opening a pipe would wait for its other end.
+        descriptor = os.open(name, flags | os.O_NONBLOCK, dir_fd=at)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+            raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only") from None
+        raise CacheError(f"{folder / path}: cannot be read ({error.strerror})") from None
+    finally:
+        os.close(at)
+    with os.fdopen(descriptor, "rb") as stream:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only")
+        if state.st_size > limit:
+            raise CacheError(f"{folder / path}: {state.st_size:,} bytes, where at most {limit:,} are expected")
+        return stream.read(limit)
+
+
+def sha256(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()

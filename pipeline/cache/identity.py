@@ -5,6 +5,7 @@ An identity knows no number of samples or views, no device and no library versio
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import CacheError
@@ -27,17 +28,21 @@ def image_part(identity: dict) -> dict:
     return {key: value for key, value in identity.items() if key not in TEXT_PARTS}
 
 
-def first_difference(found: dict, expected: dict) -> str | None:
-    """One sentence for the first part that differs, or None."""
+def differences(found: dict, expected: dict, phrase: str = "{} in the first, {} in the second") -> Iterator[str]:
+    """One sentence for each part that differs, in the order of the keys."""
     for key in sorted({*found, *expected}):
         here, wanted = found.get(key), expected.get(key)
         if here == wanted:
             continue
         if isinstance(here, dict) and isinstance(wanted, dict):
-            inner = first_difference(here, wanted)
-            return f"{key}: {inner}" if inner else None
-        return f"{key} is {_short(here)} in the cache, {_short(wanted)} is expected"
-    return None
+            yield from (f"{key}: {inner}" for inner in differences(here, wanted, phrase))
+        else:
+            yield f"{key} is {phrase.format(_short(here), _short(wanted))}"
+
+
+def first_difference(found: dict, expected: dict) -> str | None:
+    """One sentence for the first part in which a cache is not what is expected, or None."""
+    return next(differences(found, expected, "{} in the cache, {} is expected"), None)
 
 
 def require_same(found: dict, expected: dict, folder: Path) -> None:

@@ -1,22 +1,21 @@
 """Format 1 in one table: array names, shapes, dtypes, chunks, and the two codec chains."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import zarr
+import pyarrow as pa
 from numcodecs import Zstd
 from numcodecs.checksum32 import CRC32C
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
-from zarr.storage import MemoryStore
 
 from pipeline.errors import CacheError
 
 FORMAT = 1
 PROBE = 48
 VIEW_COLUMNS = 11
+CHAINS = ("raw", "zstd")
+# Bytes of a chunk once decoded: 1,024 rows of the largest CLIP's features are 4 MB. More is a mistake or an attack.
+CHUNK_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,13 @@ VIEW_ARRAYS = {
     "pixel_probe": ViewArray("uint8", lambda _: PROBE),
     "views": ViewArray("float32", lambda _: VIEW_COLUMNS),
 }
+# What an image pass makes; logits follow from it and the text.
+IMAGE_ARRAYS = ("image_features", "pixel_probe", "views")
 TEXT = "text_embeddings"
 TEXT_CHUNK = f"{TEXT}/c/0/0/0"
+METADATA = ("zarr.json", *(f"{name}/zarr.json" for name in (*VIEW_ARRAYS, TEXT)))
+ROWS, PROMPTS = "rows.parquet", "prompts.parquet"
+HEAD_FILES = frozenset({ROWS, PROMPTS, TEXT_CHUNK, *METADATA})
 
 
 def chunk_path(array: str, block: int, view: int) -> str:
@@ -68,26 +72,21 @@ def chunk_path(array: str, block: int, view: int) -> str:
     return f"{array}/c/{block}/{view}/0"
 
 
-def metadata(shape: Shape, chain: str, attributes: dict) -> dict[str, bytes]:
-    """Path → content of every `zarr.json`, as zarr itself writes them."""
-    store = MemoryStore()
-    group = zarr.create_group(store, attributes=attributes)
-    codecs: dict[str, list[Any]] = {"raw": [Crc32cCodec()], "zstd": [ZstdCodec(level=3), Crc32cCodec()]}
-    arrays = {name: (a.shape(shape), a.chunk(shape), a.dtype) for name, a in VIEW_ARRAYS.items()}
-    text = (shape.prompts, shape.classes, shape.embedding)
-    arrays[TEXT] = (text, text, "float32")
-    for name, (size, chunk, dtype) in arrays.items():
-        group.create_array(
-            name,
-            shape=size,
-            chunks=chunk,
-            dtype=dtype,
-            fill_value=0,
-            serializer=BytesCodec(),
-            compressors=codecs[chain],
-        )
-    paths = ["zarr.json", *(f"{name}/zarr.json" for name in arrays)]
-    return {path: store._store_dict[path].to_bytes() for path in paths}
+def place_of(path: str) -> tuple[str, int, int] | None:
+    """(array, block, view) of a chunk file, or None for any other path. The inverse of `chunk_path`."""
+    match path.split("/"):
+        case [array, "c", block, view, "0"] if array in VIEW_ARRAYS and block.isdecimal() and view.isdecimal():
+            place = (array, int(block), int(view))
+            return place if chunk_path(*place) == path else None
+    return None
+
+
+def byte_count(shape: tuple[int, ...], dtype: str) -> int:
+    """Of a decoded chunk. Python's integers do not overflow."""
+    count = np.dtype(dtype).itemsize
+    for side in shape:
+        count *= int(side)
+    return count
 
 
 def encode(chunk: np.ndarray, chain: str) -> bytes:
@@ -99,26 +98,21 @@ def encode(chunk: np.ndarray, chain: str) -> bytes:
 
 
 def decode(data: bytes, shape: tuple[int, ...], dtype: str, chain: str, path: str) -> np.ndarray:
-    """The inverse of `encode`. Raises CacheError naming `path` where checksum or size are wrong."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    """The inverse of `encode`, in memory for the declared chunk and no more.
+
+    Raises CacheError naming `path` where checksum or size are wrong.
+    """
+    size = byte_count(shape, dtype)
     try:
-        body = bytes(CRC32C(location="end").decode(data))
-        if chain == "zstd":
-            body = bytes(Zstd().decode(body, np.empty(size, np.uint8)))
+        CRC32C(location="end").decode(data)
     except (RuntimeError, ValueError):
         raise CacheError(f"{path}: damaged (its checksum does not match)") from None
+    body: memoryview | pa.Buffer = memoryview(data)[:-4]
+    if chain == "zstd":
+        try:
+            body = pa.decompress(body, decompressed_size=size, codec="zstd")
+        except (pa.ArrowException, OSError):
+            raise CacheError(f"{path}: not {size:,} bytes of data compressed by zstd, as is declared") from None
     if len(body) != size:
-        raise CacheError(f"{path}: {len(body)} bytes of data where {size} are declared")
+        raise CacheError(f"{path}: {len(body):,} bytes of data where {size:,} are declared")
     return np.frombuffer(body, np.dtype(dtype).newbyteorder("<")).reshape(shape)
-
-
-def attributes_of(data: bytes, where: str) -> dict:
-    """The attributes of a group's `zarr.json`. Raises CacheError where it is no teacher cache of format 1."""
-    try:
-        attributes = json.loads(data)["attributes"]["scmd"]
-        version = attributes["format"]
-    except (ValueError, KeyError, TypeError):
-        raise CacheError(f"{where}: not a teacher cache") from None
-    if version != FORMAT:
-        raise CacheError(f"{where}: a teacher cache of format {version!r}; this version reads format {FORMAT}")
-    return attributes

@@ -4,68 +4,130 @@ An entry names size and SHA-256 of a file as stored; the ledger carries a digest
 What no ledger names does not count, whatever lies on the disk.
 """
 
-import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cache.files import sha256, write_file
+from pydantic import Field, TypeAdapter, ValidationError
+
+from pipeline.cache import documents
+from pipeline.cache.files import PARTIAL, STAGED, read_file, sha256, staged, sync_folder, take_place, walk, write_file
 from pipeline.cache.identity import canonical
+from pipeline.config import Section
 from pipeline.errors import CacheError
 
+HEAD = "head"
 
-@dataclass(frozen=True)
-class Entry:
+
+class Entry(Section):
     """A file of the cache; `rows` counts the samples in a block's chunk and is 0 for other files."""
 
-    size: int
-    sha256: str
-    rows: int = 0
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    rows: int = Field(0, ge=0)
+
+
+class _Document(Section):
+    digest: str
+    files: dict[str, Entry]
+    provenance: tuple[dict, ...]
+
+
+_PARSER = TypeAdapter(_Document)
 
 
 @dataclass(frozen=True)
 class Ledger:
     """Path → entry, and who computed it: a list of provenance records, one for each run that added to it."""
 
-    files: dict[str, Entry]
+    files: Mapping[str, Entry]
     provenance: tuple[dict, ...] = ()
 
     def body(self) -> dict:
-        return {"files": {path: vars(e) for path, e in sorted(self.files.items())}, "provenance": list(self.provenance)}
+        files = {path: entry.model_dump() for path, entry in sorted(self.files.items())}
+        return {"files": files, "provenance": list(self.provenance)}
 
     def digest(self) -> str:
         return sha256(canonical(self.body()))
 
-    def with_files(self, files: dict[str, Entry], provenance: dict) -> "Ledger":
+    def to_bytes(self) -> bytes:
+        return canonical({**self.body(), "digest": self.digest()}) + b"\n"
+
+    def followed_by(self, files: Mapping[str, Entry], dropped: set[str], provenance: dict) -> "Ledger":
+        """This ledger with newer entries and without the dropped ones; itself where they say nothing new."""
+        if not dropped & set(self.files) and all(self.files.get(path) == entry for path, entry in files.items()):
+            return self
         records = self.provenance if provenance in self.provenance else (*self.provenance, provenance)
-        return Ledger({**self.files, **files}, records)
+        kept = {path: entry for path, entry in self.files.items() if path not in dropped}
+        return Ledger({**kept, **files}, records)
 
 
-HEAD = "head"
+def name_of(block: int) -> str:
+    return str(block)
 
 
-def path_of(folder: Path, name: str) -> Path:
-    return folder / "ledger" / f"{name}.json"
+def path_of(name: str) -> str:
+    """Relative to the cache."""
+    return f"ledger/{name}.json"
 
 
-def write(folder: Path, name: str, ledger: Ledger) -> None:
-    write_file(path_of(folder, name), canonical({**ledger.body(), "digest": ledger.digest()}) + b"\n")
+def parse(data: bytes, where: str) -> Ledger:
+    """Raises CacheError where it is not, byte for byte, what this module writes."""
+    document = documents.parse(data, where)
+    try:
+        parsed = _PARSER.validate_python(document, strict=False)
+    except ValidationError:
+        parsed = None
+    ledger = Ledger(parsed.files, parsed.provenance) if parsed else Ledger({})
+    if parsed is None or data != ledger.to_bytes():
+        raise CacheError(f"{where}: this ledger is damaged; `scmd cache repair` computes its block again")
+    return ledger
 
 
 def read(folder: Path, name: str) -> Ledger:
     """The named ledger, empty where there is none. Raises CacheError where it is damaged."""
-    path = path_of(folder, name)
+    path = path_of(name)
     try:
-        data = json.loads(path.read_bytes())
-        files = {key: Entry(int(e["size"]), str(e["sha256"]), int(e["rows"])) for key, e in data["files"].items()}
-        ledger = Ledger(files, tuple(data["provenance"]))
-        whole = data["digest"] == ledger.digest()
+        data = read_file(folder, path, documents.LIMIT)
     except FileNotFoundError:
         return Ledger({})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        whole = False
-    if not whole:
-        raise CacheError(f"{path}: this ledger is damaged; delete it and run `scmd teacher` to compute its block again")
-    return ledger
+    return parse(data, str(folder / path))
+
+
+def commit(folder: Path, name: str, files: Mapping[str, bytes], before: Ledger, after: Ledger) -> None:
+    """Puts files in place and their ledger last; after a crash, `recover` finds either all of the old or all of the new.
+
+    A file that the old ledger lists waits beside its place until the new ledger, staged as well, is whole.
+    """
+    for path, data in files.items():
+        write_file(staged(folder / path) if path in before.files else folder / path, data)
+    if not any(path in before.files for path in files):
+        write_file(folder / path_of(name), after.to_bytes())
+        return
+    write_file(staged(folder / path_of(name)), after.to_bytes())
+    _finish(folder, name, after)
+
+
+def _finish(folder: Path, name: str, after: Ledger) -> None:
+    for path in after.files:
+        take_place(folder / path)
+    take_place(folder / path_of(name))
+
+
+def recover(folder: Path) -> None:
+    """After a kill: finishes a commit whose ledger was whole, and removes what was never decided."""
+    stray = [path for path, _ in walk(folder)]
+    for path in stray:
+        if path.startswith("ledger/") and path.endswith(STAGED):
+            name = path.removeprefix("ledger/").removesuffix(f".json{STAGED}")
+            with suppress(CacheError):  # a damaged one decides nothing; `verify` tells what it leaves
+                _finish(folder, name, parse(read_file(folder, path, documents.LIMIT), path))
+    for path in stray:
+        if path.endswith((PARTIAL, STAGED)) and (folder / path).exists():
+            os.unlink(folder / path)
+            sync_folder((folder / path).parent)
 
 
 def checked_bytes(folder: Path, path: str, entry: Entry | None) -> bytes:
@@ -75,9 +137,12 @@ def checked_bytes(folder: Path, path: str, entry: Entry | None) -> bytes:
             f"{folder / path}: not in the ledger, so it was never finished; run `scmd teacher` to complete it"
         )
     try:
-        data = (folder / path).read_bytes()
-    except OSError:
-        raise CacheError(f"{folder / path}: missing, although the ledger lists it") from None
+        data = read_file(folder, path, entry.size)
+    except FileNotFoundError:
+        raise CacheError(f"{folder / path}: missing, although the ledger lists it; run `scmd teacher`") from None
     if len(data) != entry.size or sha256(data) != entry.sha256:
-        raise CacheError(f"{folder / path}: not the file that the ledger lists (damaged, swapped or of another run)")
+        raise CacheError(
+            f"{folder / path}: not the file that the ledger lists (damaged, swapped or of another run); "
+            "run `scmd cache repair`, or `dvc checkout` where a team shares it"
+        )
     return data

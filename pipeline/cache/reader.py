@@ -1,18 +1,29 @@
 """Whole columns of a cache, each file checked against the ledger while it is read. Needs neither open_clip nor a GPU."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache import chunks, ledger
-from pipeline.cache import identity as identities
+from pipeline.cache import chunks, ledger, metadata
 from pipeline.cache.files import sha256
-from pipeline.cache.layout import TEXT, TEXT_CHUNK, VIEW_ARRAYS, Shape, attributes_of, chunk_path, decode
-from pipeline.cache.ledger import HEAD
-from pipeline.cache.rows import Row, read_rows
+from pipeline.cache.layout import (
+    HEAD_FILES,
+    PROMPTS,
+    ROWS,
+    TEXT,
+    TEXT_CHUNK,
+    VIEW_ARRAYS,
+    Shape,
+    chunk_path,
+    decode,
+    place_of,
+)
+from pipeline.cache.ledger import HEAD, Entry, Ledger
+from pipeline.cache.metadata import Attributes
+from pipeline.cache.rows import Row, read_rows, require_prompts
 from pipeline.errors import CacheError
 
 
@@ -21,23 +32,45 @@ class TeacherCache:
     """A cache on disk: its attributes, rows and shape are read; arrays are read when asked for."""
 
     folder: Path
-    attributes: dict
+    attributes: Attributes
     rows: list[Row]
     shape: Shape
 
     @property
     def identity(self) -> dict:
-        return self.attributes["identity"]
+        return self.attributes.identity
+
+    @property
+    def identity_digest(self) -> str:
+        return self.attributes.identity_digest
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The ledgers of this cache."""
+        return [HEAD, *(ledger.name_of(block) for block in range(self.shape.blocks))]
+
+    def block_ledger(self, block: int) -> Ledger:
+        """Raises CacheError where it is damaged, or lists what is no chunk of this block."""
+        name = ledger.name_of(block)
+        listed = ledger.read(self.folder, name)
+        for path in listed.files:
+            place = place_of(path)
+            # More views or rows than this reader knows are an extension that came after it opened the cache.
+            if place is None or place[1] != block:
+                raise CacheError(
+                    f"{self.folder / ledger.path_of(name)}: it lists {path!r}, which this block cannot have"
+                )
+        return listed
 
     def column(self, array: str) -> np.ndarray:
         """(N, V, width) of one of `VIEW_ARRAYS`. Raises CacheError naming a chunk that is missing or damaged."""
         spec = VIEW_ARRAYS[array]
         values = np.empty(spec.shape(self.shape), spec.dtype)
         for block in range(self.shape.blocks):
-            listed = ledger.read(self.folder, str(block))
+            listed = self.block_ledger(block)
             start = block * self.shape.block
             for view in range(self.shape.views):
-                chunk = chunks.read(self.folder, listed, self.shape, self.attributes["codec"], array, block, view)
+                chunk = chunks.read(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
                 values[start : start + len(chunk), view] = chunk
         return values
 
@@ -45,62 +78,54 @@ class TeacherCache:
         """(P, C, D) float32, not normalised."""
         data = ledger.checked_bytes(self.folder, TEXT_CHUNK, ledger.read(self.folder, HEAD).files.get(TEXT_CHUNK))
         shape = (self.shape.prompts, self.shape.classes, self.shape.embedding)
-        return decode(data, shape, "float32", self.attributes["codec"], TEXT_CHUNK)
-
-    @cached_property
-    def identity_digest(self) -> str:
-        return identities.digest(self.identity)
+        text = decode(data, shape, "float32", self.attributes.codec, TEXT_CHUNK)
+        chunks.require_finite(text, TEXT_CHUNK)
+        return text
 
     def content_digest(self) -> str:
         """SHA-256 over the digests of all ledgers: equal caches, byte for byte, have equal digests."""
-        names = [HEAD, *(str(block) for block in range(self.shape.blocks))]
-        return sha256("".join(ledger.read(self.folder, name).digest() for name in names).encode())
+        return sha256("".join(ledger.read(self.folder, name).digest() for name in self.names).encode())
 
     def incomplete_blocks(self) -> list[int]:
         """Blocks that lack a chunk of any array, or rows of one."""
         lacking = []
         for block in range(self.shape.blocks):
-            files = ledger.read(self.folder, str(block)).files
-            paths = [chunk_path(array, block, view) for array in VIEW_ARRAYS for view in range(self.shape.views)]
-            if any(path not in files or files[path].rows < self.shape.rows(block) for path in paths):
+            files, rows = self.block_ledger(block).files, self.shape.rows(block)
+            places = ((array, view) for array in VIEW_ARRAYS for view in range(self.shape.views))
+            paths = (chunk_path(array, block, view) for array, view in places)
+            if any(path not in files or files[path].rows < rows for path in paths):
                 lacking.append(block)
         return lacking
 
 
 def exists(folder: Path) -> bool:
-    return (folder / "zarr.json").is_file()
+    """Whether a cache was begun here: its head is whole."""
+    return (folder / ledger.path_of(HEAD)).exists()
 
 
 def open_any(folder: Path) -> TeacherCache:
-    """A cache as it stands, complete or not. Raises CacheError where there is none, or its head is damaged."""
+    """A cache as it stands, complete or not. Raises CacheError where there is none, or its head is not of format 1."""
     if not exists(folder):
         raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
-    head = ledger.read(folder, HEAD).files
-    for path in ("prompts.parquet", *(f"{name}/zarr.json" for name in (*VIEW_ARRAYS, TEXT))):
-        ledger.checked_bytes(folder, path, head.get(path))
-    return _opened(folder, lambda path: ledger.checked_bytes(folder, path, head.get(path)))
+    return from_head(folder, ledger.read(folder, HEAD).files)
 
 
-def open_interrupted(folder: Path) -> TeacherCache:
-    """A cache whose head may be newer than its ledger, as a killed extension leaves it: for a writer to go on with.
+def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
+    """The cache whose head files are these. Each is checked before the next is believed."""
+    if strange := sorted(set(head) - HEAD_FILES):
+        raise CacheError(f"{folder / ledger.path_of(HEAD)}: it lists {strange[0]!r}, which no cache has")
 
-    Rows are only ever appended and each file is whole, so the newer head is the one that was to be.
-    """
-    return _opened(folder, lambda path: (folder / path).read_bytes())
+    def whole(path: str) -> bytes:
+        return ledger.checked_bytes(folder, path, head.get(path))
 
-
-def _opened(folder: Path, read: Callable[[str], bytes]) -> TeacherCache:
-    attributes = attributes_of(read("zarr.json"), str(folder))
-    rows = read_rows(read("rows.parquet"), str(folder / "rows.parquet"))
-    identity = attributes["identity"]
-    shape = Shape(
-        samples=len(rows),
-        views=attributes["views"],
-        classes=len(identity["classes"]),
-        prompts=len(identity["templates"]),
-        embedding=identity["teacher"]["embedding"],
-        block=attributes["block"],
-    )
+    attributes = metadata.read_group(whole("zarr.json"), str(folder / "zarr.json"))
+    rows = read_rows(whole(ROWS), str(folder / ROWS))
+    shape = attributes.shape(len(rows))
+    for name in (*VIEW_ARRAYS, TEXT):
+        path = f"{name}/zarr.json"
+        metadata.require_array(whole(path), name, shape, attributes.codec, str(folder / path))
+    identity = attributes.identity
+    require_prompts(whole(PROMPTS), identity["templates"], identity["classes"], str(folder / PROMPTS))
     return TeacherCache(folder, attributes, rows, shape)
 
 

@@ -1,6 +1,11 @@
-"""`rows.parquet` and `prompts.parquet`: what the rows of the arrays are. No paths, no labels."""
+"""`rows.parquet` and `prompts.parquet`: what the rows of the arrays are. No paths, no labels.
+
+Plain columns without compression or dictionary: a reader's memory then never exceeds the file's size by much, whatever a
+stranger wrote into it.
+"""
 
 import io
+import re
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,6 +15,9 @@ from pipeline.errors import CacheError
 
 _ROWS = pa.schema([("id", pa.string()), ("width", pa.int64()), ("height", pa.int64())])
 _PROMPTS = pa.schema([("template", pa.string()), ("class_name", pa.string()), ("text", pa.string())])
+_PHYSICAL = {pa.string(): "BYTE_ARRAY", pa.int64(): "INT64"}
+_ID = re.compile("[0-9a-f]{64}")
+_LARGEST_SIDE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,15 @@ def rows_file(rows: list[Row]) -> bytes:
 
 
 def read_rows(data: bytes, path: str) -> list[Row]:
-    return [Row(**row) for row in _table(data, _ROWS, path)]
+    """Raises CacheError where a row is impossible, or an id stands twice."""
+    rows = [Row(**row) for row in _table(data, _ROWS, path)]
+    for at, row in enumerate(rows):
+        sides = (row.width, row.height)
+        if not _ID.fullmatch(row.id or "") or not all(side and 0 < side <= _LARGEST_SIDE for side in sides):
+            raise CacheError(f"{path}: row {at} is no image's id with a width and a height")
+    if not rows or len({row.id for row in rows}) < len(rows):
+        raise CacheError(f"{path}: {'an id stands twice' if rows else 'it has no row'}")
+    return rows
 
 
 def prompts_file(templates: list[str], classes: list[str], texts: list[list[str]]) -> bytes:
@@ -43,17 +59,51 @@ def prompts_file(templates: list[str], classes: list[str], texts: list[list[str]
     )
 
 
+def require_prompts(data: bytes, templates: list[str], classes: list[str], path: str) -> None:
+    """Raises CacheError where the rows are not templates × classes, in this order."""
+    found = [(row["template"], row["class_name"]) for row in _table(data, _PROMPTS, path)]
+    if found != [(template, name) for template in templates for name in classes]:
+        raise CacheError(f"{path}: not the templates and classes of this cache's identity, in their order")
+
+
 def _parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    pq.write_table(
+        table, buffer, compression="none", use_dictionary=False, write_page_checksum=True, store_schema=False
+    )
     return buffer.getvalue()
 
 
 def _table(data: bytes, schema: pa.Schema, path: str) -> list[dict]:
     try:
-        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
-    except (pa.ArrowException, OSError):
+        file = pq.ParquetFile(
+            io.BytesIO(data),
+            page_checksum_verification=True,
+            thrift_string_size_limit=1 << 20,
+            thrift_container_size_limit=1 << 20,
+        )
+        _require_plain(file.metadata, schema, len(data), path)
+        table = file.read(use_threads=False)
+        table.validate(full=True)
+        if not table.schema.remove_metadata().equals(schema):
+            raise CacheError(f"{path}: its columns are not {', '.join(schema.names)} in their types")
+        return table.to_pylist()
+    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError, MemoryError, OverflowError):
         raise CacheError(f"{path}: not a readable Parquet file") from None
-    if not table.schema.remove_metadata().equals(schema):
-        raise CacheError(f"{path}: its columns are {table.schema.names}, expected {schema.names}")
-    return table.to_pylist()
+
+
+def _require_plain(metadata: pq.FileMetaData, schema: pa.Schema, size: int, path: str) -> None:
+    names = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+    if names != schema.names:
+        raise CacheError(f"{path}: its columns are {names}, expected {schema.names}")
+    if metadata.metadata:
+        raise CacheError(f"{path}: it carries key-value metadata, which no cache has")
+    # A row has three values, and none is shorter than four bytes: a smaller file claims too much.
+    if not 0 <= metadata.num_rows <= size // 12:
+        raise CacheError(f"{path}: {metadata.num_rows:,} rows cannot stand in {size:,} bytes")
+    for group in range(metadata.num_row_groups):
+        for at, field in enumerate(schema):
+            column = metadata.row_group(group).column(at)
+            plain = column.compression == "UNCOMPRESSED" and set(column.encodings) <= {"PLAIN", "RLE"}
+            if not plain or column.physical_type != _PHYSICAL[field.type]:
+                raise CacheError(f"{path}: column `{field.name}` is not plain: a cache compresses no Parquet column")

@@ -1,119 +1,144 @@
 """Arrays of a block → disk; which blocks are still to do. A block counts once its ledger says so."""
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache import chunks, ledger
-from pipeline.cache.files import sha256, sync_folder, write_file
-from pipeline.cache.layout import (
-    TEXT_CHUNK,
-    VIEW_ARRAYS,
-    Shape,
-    chunk_path,
-    encode,
-    metadata,
-)
+from pipeline.cache import chunks, ledger, metadata
+from pipeline.cache.files import make_folder, remove_folder, sha256, sync_folder, write_file
+from pipeline.cache.layout import HEAD_FILES, PROMPTS, ROWS, TEXT_CHUNK, VIEW_ARRAYS, Shape, chunk_path, encode
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.rows import Row, prompts_file, rows_file
+from pipeline.errors import CacheError
+
+HEAD_PATHS = HEAD_FILES | {ledger.path_of(HEAD)}
 
 
 @dataclass(frozen=True)
 class Work:
-    """Rows `first` … of a block are missing in these views (rows before stand there already)."""
+    """Rows `first` … of a block are missing in these views of these arrays (rows before stand there already)."""
 
     block: int
     first: int
     views: tuple[int, ...]
+    arrays: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Writer:
-    """A cache under construction in `folder`. Everything in it is decided before the first write."""
+    """A cache under construction in `folder`. Everything in it is decided before the first write.
+
+    Files in `harmed` are known not to be what their ledger lists: they count as missing.
+    """
 
     folder: Path
     shape: Shape
     chain: str
     provenance: dict
+    harmed: Set[str] = frozenset()
 
     def write_head(
         self, attributes: dict, rows: list[Row], texts: list[list[str]], text_embeddings: np.ndarray
     ) -> None:
-        """Rows, prompts, text embeddings and metadata: what all blocks share. The rows come first, for a later resume."""
+        """Rows, prompts, text embeddings and metadata: what all blocks share, in one commit."""
         identity = attributes["identity"]
         files = {
-            "rows.parquet": rows_file(rows),
-            "prompts.parquet": prompts_file(identity["templates"], identity["classes"], texts),
+            ROWS: rows_file(rows),
+            PROMPTS: prompts_file(identity["templates"], identity["classes"], texts),
             TEXT_CHUNK: encode(text_embeddings, self.chain),
-            **metadata(self.shape, self.chain, {"scmd": attributes}),
+            **metadata.written(self.shape, self.chain, attributes),
         }
-        for path, data in files.items():
-            write_file(self.folder / path, data)
-        entries = {path: Entry(len(data), sha256(data)) for path, data in files.items()}
-        ledger.write(self.folder, HEAD, Ledger(entries, (self.provenance,)))
+        entries = {path: Entry(size=len(data), sha256=sha256(data)) for path, data in files.items()}
+        ledger.commit(self.folder, HEAD, files, self._listed(HEAD), Ledger(entries, (self.provenance,)))
 
-    def missing(self, array: str) -> list[Work]:
-        """What is still to compute of an array, block by block; views with the same gap together."""
+    def missing(self, arrays: tuple[str, ...]) -> list[Work]:
+        """What is still to compute of some arrays, block by block; views with the same gaps together."""
         work = []
         for block in range(self.shape.blocks):
-            files = ledger.read(self.folder, str(block)).files
-            gaps: dict[int, list[int]] = {}
+            files = self._listed(ledger.name_of(block)).files
+            gaps: dict[tuple[int, tuple[str, ...]], list[int]] = {}
             for view in range(self.shape.views):
-                entry = files.get(chunk_path(array, block, view))
-                done = entry.rows if entry else 0
-                if done < self.shape.rows(block):
-                    gaps.setdefault(done, []).append(view)
-            work += [Work(block, first, tuple(views)) for first, views in sorted(gaps.items())]
+                for first, lacking in self._gaps(files, block, view, arrays).items():
+                    gaps.setdefault((first, tuple(lacking)), []).append(view)
+            work += [Work(block, first, tuple(views), lacking) for (first, lacking), views in sorted(gaps.items())]
         return work
 
+    def _gaps(self, files: Mapping[str, Entry], block: int, view: int, arrays: tuple[str, ...]) -> dict[int, list[str]]:
+        """First missing row → the arrays that lack it."""
+        gaps: dict[int, list[str]] = {}
+        for name in arrays:
+            path = chunk_path(name, block, view)
+            done = files[path].rows if path in files and path not in self.harmed else 0
+            if done < self.shape.rows(block):
+                gaps.setdefault(done, []).append(name)
+        return gaps
+
     def write(self, work: Work, arrays: Mapping[str, np.ndarray]) -> None:
-        """Name → (rows − first, len(work.views), width). Chunks first, synced; the block's ledger last."""
-        before = ledger.read(self.folder, str(work.block))
+        """Name → (rows − first, len(work.views), width): chunks, and with them the block's ledger, in one commit."""
+        name = ledger.name_of(work.block)
+        before = self._listed(name)
         rows = self.shape.rows(work.block)
-        entries = {}
-        for name, values in arrays.items():
-            spec = VIEW_ARRAYS[name]
+        files, entries, outdated = {}, {}, set()
+        for array, values in arrays.items():
             for at, view in enumerate(work.views):
-                path = chunk_path(name, work.block, view)
-                chunk = np.zeros(spec.chunk(self.shape), spec.dtype)
-                if work.first:
-                    old = chunks.read(self.folder, before, self.shape, self.chain, name, work.block, view)
-                    chunk[: work.first, 0] = old[: work.first]
-                chunk[work.first : rows, 0] = values[:, at]
-                data = encode(chunk, self.chain)
-                write_file(self.folder / path, data)
-                entries[path] = Entry(len(data), sha256(data), rows)
-        ledger.write(self.folder, str(work.block), before.with_files(entries, self.provenance))
+                path = chunk_path(array, work.block, view)
+                data = encode(self._chunk(work, array, view, values[:, at], before), self.chain)
+                files[path], entries[path] = data, Entry(size=len(data), sha256=sha256(data), rows=rows)
+                if array == "image_features" and before.files.get(path) != entries[path]:
+                    # Logits follow from the stored features: those of others do not belong to these.
+                    outdated.add(chunk_path("logits", work.block, view))
+        ledger.commit(self.folder, name, files, before, before.followed_by(entries, outdated, self.provenance))
+
+    def _chunk(self, work: Work, array: str, view: int, values: np.ndarray, before: Ledger) -> np.ndarray:
+        spec = VIEW_ARRAYS[array]
+        chunk = np.zeros(spec.chunk(self.shape), spec.dtype)
+        if work.first:
+            old = chunks.read(self.folder, before, self.shape, self.chain, array, work.block, view)
+            chunk[: work.first, 0] = old[: work.first]
+        chunk[work.first : self.shape.rows(work.block), 0] = values
+        return chunk
 
     def read(self, array: str, work: Work) -> np.ndarray:
         """(rows − first, len(work.views), width): what stands of the rows and views of `work`."""
-        block = ledger.read(self.folder, str(work.block))
+        listed = self._listed(ledger.name_of(work.block))
         stored = [
-            chunks.read(self.folder, block, self.shape, self.chain, array, work.block, view)[work.first :]
+            chunks.read(self.folder, listed, self.shape, self.chain, array, work.block, view)[work.first :]
             for view in work.views
         ]
         return np.stack(stored, 1)
+
+    def _listed(self, name: str) -> Ledger:
+        """The named ledger; an empty one where it is known to be harmed."""
+        return Ledger({}) if ledger.path_of(name) in self.harmed else ledger.read(self.folder, name)
 
 
 def copy_image_pass(source: Path, target: Path, shape: Shape) -> None:
     """Starts `target` with everything of `source` that prompts and classes do not change."""
     for block in range(shape.blocks):
-        old = ledger.read(source, str(block))
+        name = ledger.name_of(block)
+        old = ledger.read(source, name)
         kept = {path: entry for path, entry in old.files.items() if not path.startswith("logits/")}
         for path, entry in kept.items():
             write_file(target / path, ledger.checked_bytes(source, path, entry))
-        ledger.write(target, str(block), Ledger(kept, old.provenance))
+        write_file(target / ledger.path_of(name), Ledger(kept, old.provenance).to_bytes())
 
 
 def switch(building: Path, folder: Path) -> None:
     """The finished cache takes the place of the old one, which stands until then."""
-    folder.rename(_retired(folder))
-    building.rename(folder)
-    sync_folder(folder.parent)
-    shutil.rmtree(_retired(folder))
+    try:
+        make_folder(folder.parent)
+        if folder.exists():
+            folder.rename(_retired(folder))
+        building.rename(folder)
+        sync_folder(folder.parent)
+        remove_folder(_retired(folder))
+    except OSError as error:
+        raise CacheError(
+            f"{folder}: the finished cache cannot take its place ({error.strerror}); allow writing in its parent folder "
+            "and run the same command again"
+        ) from None
 
 
 def finish_switch(folder: Path) -> None:
@@ -121,7 +146,8 @@ def finish_switch(folder: Path) -> None:
     retired = _retired(folder)
     if retired.exists() and not folder.exists():
         retired.rename(folder)
-    shutil.rmtree(retired, ignore_errors=True)
+        sync_folder(folder.parent)
+    remove_folder(retired)
 
 
 def _retired(folder: Path) -> Path:

@@ -1,60 +1,84 @@
 """Where stage one builds, and what already stands there: the same cache, its image pass, or nothing of use."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cache import identity as identities
-from pipeline.cache import reader, writer
+from pipeline.cache import ledger, reader, writer
+from pipeline.cache.files import remove_folder
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
-from pipeline.progress import say
+from pipeline.cache.verify import Fault, cut
 
 
 @dataclass(frozen=True)
 class Site:
-    """The folder to write to, and the rows, views and block size that the cache in it shall have."""
+    """The folder to write to, and the rows, views and block size that the cache in it shall have.
+
+    `found` tells what stands; a cache that is begun anew starts as a copy of the image pass of `source`, where there is one.
+    """
 
     folder: Path
     rows: list[Row]
     views: int
     block: int
+    found: str
+    begun: bool
+    source: TeacherCache | None = None
 
 
 def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int) -> Site:
-    """Goes on in `folder` where its cache is of this identity or there is none; else builds beside it.
+    """Goes on in `folder` where its cache is of this identity or there is none; else builds beside it. Writes nothing.
 
-    Says what was found. Rows are only appended, and a cache keeps its block size and the views that it has.
+    Rows are only appended, and a cache keeps its block size and the views that it has.
     """
-    beside = folder.with_name(f".{folder.name}.building")
-    writer.finish_switch(folder)
     old = _opened(folder)
-    if old is None or old.identity == identity:
-        shutil.rmtree(beside, ignore_errors=True)
-        say(f"{folder}: {len(old.rows)} of {len(rows)} samples listed" if old else f"{folder}: a new cache")
-        return _extended(folder, old, rows, views, block)
+    if old is None:
+        return Site(folder, rows, views, block, f"{folder}: a new cache", False)
+    if old.identity == identity:
+        return _extended(old, rows, views, f"{folder}: {len(old.rows)} of {len(rows)} samples listed")
     difference = identities.first_difference(old.identity, identity)
+    only_text = identities.image_part(old.identity) == identities.image_part(identity)
+    found = (
+        f"{folder}: only the text differs ({difference}); no image needs the teacher again"
+        if only_text
+        else f"{folder}: another cache is built beside it, as {difference}"
+    )
+    beside = folder.with_name(f".{folder.name}.building")
     begun = _opened(beside)
-    if begun and begun.identity != identity:
-        begun = None
-    if begun is None:
-        shutil.rmtree(beside, ignore_errors=True)
-    if identities.image_part(old.identity) == identities.image_part(identity):
-        say(f"{folder}: only the text differs ({difference}); no image needs the teacher again")
-        if begun is None:
-            writer.copy_image_pass(folder, beside, old.shape)
-        return _extended(beside, begun or old, rows, views, block)
-    say(f"{folder}: another cache is built beside it, as {difference}")
-    return _extended(beside, begun, rows, views, block)
+    if begun and begun.identity == identity:
+        return _extended(begun, rows, views, found)
+    if only_text:
+        wider = _extended(old, rows, views, found)
+        return Site(beside, wider.rows, wider.views, wider.block, found, False, old)
+    return Site(beside, rows, views, block, found, False)
+
+
+def recover(folder: Path) -> None:
+    """After a kill, whatever it interrupted: no half-done switch, no file that waits for a decision."""
+    writer.finish_switch(folder)
+    for place in (folder, folder.with_name(f".{folder.name}.building")):
+        ledger.recover(place)
+
+
+def prepare(site: Site, folder: Path) -> list[Fault]:
+    """Clears what is of no use and copies what is; returns files of a cache in use that have not their listed size."""
+    beside = folder.with_name(f".{folder.name}.building")
+    if site.folder != beside or not site.begun:
+        remove_folder(beside)
+    if site.begun:
+        return cut(site.folder)
+    remove_folder(site.folder)
+    if site.source:
+        writer.copy_image_pass(site.source.folder, site.folder, site.source.shape)
+    return []
 
 
 def _opened(folder: Path) -> TeacherCache | None:
-    return reader.open_interrupted(folder) if reader.exists(folder) else None
+    return reader.open_any(folder) if reader.exists(folder) else None
 
 
-def _extended(folder: Path, begun: TeacherCache | None, rows: list[Row], views: int, block: int) -> Site:
-    if begun is None:
-        return Site(folder, rows, views, block)
+def _extended(begun: TeacherCache, rows: list[Row], views: int, found: str) -> Site:
     known = {row.id for row in begun.rows}
     new = [row for row in rows if row.id not in known]
-    return Site(folder, [*begun.rows, *new], max(views, begun.shape.views), begun.shape.block)
+    return Site(begun.folder, [*begun.rows, *new], max(views, begun.shape.views), begun.shape.block, found, True)

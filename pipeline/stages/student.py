@@ -118,7 +118,7 @@ def _exam(plan: Plan, samples: Samples, cache: TeacherCache, trial: int) -> Exam
     split = plan.student.split
     rows = np.array([row_of[sample.id] for sample in samples.rows])
     probes = cache.column("pixel_probe")
-    replay.check(np.unique(rows), rendered, probes, cache.attributes["render_size"], pictures, trial)
+    replay.check(np.unique(rows), rendered, probes, cache.attributes.render_size, pictures, trial)
     return Exam(
         pictures=pictures,
         rows=rows,

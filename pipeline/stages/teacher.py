@@ -1,22 +1,24 @@
 """Stage one: images and prompts → teacher cache. The one place where teacher and cache meet."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.cache import identity as identities
-from pipeline.cache import reader, writer
-from pipeline.cache.layout import FORMAT, Shape
+from pipeline.cache import lock, reader, writer
+from pipeline.cache.layout import FORMAT, IMAGE_ARRAYS, Shape
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, TeacherError
 from pipeline.experiment import Plan
 from pipeline.progress import say, track
 from pipeline.provenance import versions
 from pipeline.samples import table
+from pipeline.samples.table import Samples
 from pipeline.stages import site as sites
 from pipeline.stages.opening import device, distribution, identity_without_teacher, loader
+from pipeline.stages.site import Site
 from pipeline.teacher import clip as clips
 from pipeline.teacher import prompts, zero_shot
 from pipeline.teacher.clip import IMAGENET_MEAN, IMAGENET_STD, Clip
@@ -29,42 +31,79 @@ from pipeline.views.rendering import TeacherViews, in_order
 CHAIN = "raw"
 
 
+@dataclass(frozen=True)
+class Task:
+    """What stage one has before it looks at a cache: the samples, the loaded teacher, and the identity that follows."""
+
+    plan: Plan
+    samples: Samples
+    clip: Clip
+    identity: dict
+
+    @property
+    def rows(self) -> list[Row]:
+        return [Row(sample.id, sample.width, sample.height) for sample in self.samples.unique()]
+
+    def site(self) -> Site:
+        settings = self.plan.teacher
+        return sites.choose(self.plan.cache_folder, self.identity, self.rows, settings.views, settings.block)
+
+    def writer(self, site: Site, harmed: Set[str]) -> Writer:
+        shape = Shape(
+            samples=len(site.rows),
+            views=site.views,
+            classes=len(self.samples.classes),
+            prompts=len(self.plan.teacher.templates),
+            embedding=self.clip.facts["embedding"],
+            block=site.block,
+        )
+        return Writer(site.folder, shape, CHAIN, versions(self.clip.device, self.plan.teacher.batch), harmed)
+
+    def pictures(self, rows: list[Row]) -> TeacherViews:
+        return TeacherViews(
+            loader(self.plan, self.samples, rows),
+            [(row.id, row.width, row.height) for row in rows],
+            distribution(self.plan.teacher, self.samples),
+            self.plan.teacher.seed,
+            self.clip.size,
+            self.clip.clean,
+        )
+
+
+def task(plan: Plan) -> Task:
+    """Reads the samples table and loads the teacher."""
+    samples = table.read(plan.samples_folder)
+    clip = clips.load(plan.teacher.model, plan.teacher.weights, plan.teacher.preprocess, device())
+    return Task(plan, samples, clip, {**identity_without_teacher(plan.teacher, samples), "teacher": clip.facts})
+
+
 def run(plan: Plan, workers: int) -> None:
     """Images and prompts → teacher cache: what is missing is computed, what stands is kept, nothing is mixed."""
-    settings = plan.teacher
-    samples = table.read(plan.samples_folder)
-    clip = clips.load(settings.model, settings.weights, settings.preprocess, device())
-    identity = {**identity_without_teacher(settings, samples), "teacher": clip.facts}
-    wanted = [Row(sample.id, sample.width, sample.height) for sample in samples.unique()]
-    site = sites.choose(plan.cache_folder, identity, wanted, settings.views, settings.block)
-    shape = Shape(
-        samples=len(site.rows),
-        views=site.views,
-        classes=len(samples.classes),
-        prompts=len(settings.templates),
-        embedding=clip.facts["embedding"],
-        block=site.block,
-    )
-    cache = Writer(site.folder, shape, CHAIN, versions(clip.device, settings.batch))
-    attributes = _attributes(cache, clip, identity)
-    if not _head_stands(site.folder, attributes, site.rows):
-        texts = prompts.texts(settings.templates, samples.classes)
-        cache.write_head(attributes, site.rows, texts, clip.encode_texts(texts))
-    images = TeacherViews(
-        loader(plan, samples, site.rows),
-        [(row.id, row.width, row.height) for row in site.rows],
-        distribution(settings, samples),
-        settings.seed,
-        clip.size,
-        clip.clean,
-    )
-    passed = _image_pass(cache, clip, images, settings, workers)
-    _logits(cache, clip.logit_scale)
-    if site.folder != plan.cache_folder:
-        writer.switch(site.folder, plan.cache_folder)
-    whole = f"{shape.samples} samples × {shape.views} views stand in {plan.cache_folder}"
-    say(f"{passed} pictures went through the teacher; {whole}")
-    content = reader.open_complete(plan.cache_folder).content_digest()
+    todo = task(plan)
+    with lock.writing(plan.cache_folder):
+        sites.recover(plan.cache_folder)
+        site = todo.site()
+        say(site.found)
+        harmed = sites.prepare(site, plan.cache_folder)
+        for fault in harmed:
+            say(f"{site.folder}: {fault}; it is computed again")
+        complete(todo, site, {fault.path for fault in harmed}, workers)
+
+
+def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
+    """Computes what a site lacks, and what is known to be harmed, and puts the cache in its place."""
+    folder, settings = todo.plan.cache_folder, todo.plan.teacher
+    cache = todo.writer(site, harmed)
+    attributes = _attributes(cache, todo.clip, todo.identity)
+    if not _head_stands(site, attributes, harmed):
+        texts = prompts.texts(settings.templates, todo.samples.classes)
+        cache.write_head(attributes, site.rows, texts, _text_embeddings(todo.clip, texts))
+    passed = _image_pass(cache, todo.clip, todo.pictures(site.rows), settings, workers)
+    _logits(cache, todo.clip.logit_scale)
+    if site.folder != folder:
+        writer.switch(site.folder, folder)
+    say(f"{passed} pictures went through the teacher; {len(site.rows)} samples × {site.views} views stand in {folder}")
+    content = reader.open_complete(folder).content_digest()
     say(f"identity {attributes['identity_digest'][:12]}, content {content[:12]} (equal bytes have equal digests)")
     say("next: scmd pixels")
 
@@ -84,26 +123,34 @@ def _attributes(cache: Writer, clip: Clip, identity: dict) -> dict:
     }
 
 
-def _head_stands(target: Path, attributes: dict, rows: list[Row]) -> bool:
-    if not reader.exists(target):
+def _head_stands(site: Site, attributes: dict, harmed: Set[str]) -> bool:
+    if not site.begun or harmed & writer.HEAD_PATHS:
         return False
     try:
-        cache = reader.open_any(target)
+        cache = reader.open_any(site.folder)
         cache.read_text_embeddings()
     except CacheError:
         return False
-    return cache.attributes == attributes and cache.rows == rows
+    return cache.attributes.model_dump() == attributes and cache.rows == site.rows
+
+
+def _text_embeddings(clip: Clip, texts: list[list[str]]) -> np.ndarray:
+    embeddings = clip.encode_texts(texts)
+    if not np.isfinite(embeddings).all():
+        raise TeacherError(
+            "the teacher's text embeddings hold NaN or infinity: its weights are damaged or of another model"
+        )
+    return embeddings
 
 
 def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
     """Everything that needs the images; returns how many pictures were encoded."""
-    todo = cache.missing("image_features")
+    todo = cache.missing(IMAGE_ARRAYS)
     items = [(row, work.views) for work in todo for row in _rows_of(cache, work)]
     made = track(in_order(images, items, min(workers, len(items))), len(items), "teacher")
     for work in todo:
-        count = len(_rows_of(cache, work))
-        cache.write(work, _encode(clip, made, count, work.views, settings))
-    return sum(len(views) for _, views in items)
+        cache.write(work, _encode(clip, made, _rows_of(cache, work), work, images, settings))
+    return sum(len(work.views) * len(_rows_of(cache, work)) for work in todo if "image_features" in work.arrays)
 
 
 def _rows_of(cache: Writer, work: Work) -> range:
@@ -112,28 +159,43 @@ def _rows_of(cache: Writer, work: Work) -> range:
 
 
 def _encode(
-    clip: Clip, made: Iterator, count: int, views: tuple[int, ...], settings: TeacherSettings
+    clip: Clip, made: Iterator, rows: range, work: Work, images: TeacherViews, settings: TeacherSettings
 ) -> dict[str, np.ndarray]:
-    """The next `count` rows of `made` in batches that never cross a block."""
+    """The next pictures of `made` in batches that never cross a block, as the arrays that `work` asks for."""
     own = (clip.own_mean, clip.own_std)
     drawn = (IMAGENET_MEAN, IMAGENET_STD) if settings.normalisation == "imagenet" else own
     features, probes, numbers = [], [], []
-    for start in range(0, count, settings.batch):
-        batch = [next(made) for _ in range(min(settings.batch, count - start))]
+    for start in range(0, len(rows), settings.batch):
+        batch_rows = rows[start : start + settings.batch]
+        batch = [next(made) for _ in batch_rows]
         pixels = np.stack([picture for picture, _ in batch])
-        encoded = [clip.encode_images(pixels[:, at], *(drawn if view else own)) for at, view in enumerate(views)]
-        features.append(np.stack(encoded, 1))
+        if "image_features" in work.arrays:
+            encoded = [
+                clip.encode_images(pixels[:, at], *(drawn if view else own)) for at, view in enumerate(work.views)
+            ]
+            features.append(np.stack(encoded, 1))
+            _require_finite(features[-1], batch_rows, images)
         probes += [[probe(picture) for picture in pictures] for pictures in pixels]
         numbers += [drawn_numbers for _, drawn_numbers in batch]
-    return {
-        "image_features": np.concatenate(features),
-        "pixel_probe": np.array(probes, np.uint8),
-        "views": np.stack(numbers),
-    }
+    made_arrays = {"pixel_probe": np.array(probes, np.uint8), "views": np.stack(numbers)}
+    if features:
+        made_arrays["image_features"] = np.concatenate(features)
+    return {name: made_arrays[name] for name in work.arrays}
+
+
+def _require_finite(features: np.ndarray, rows: range, images: TeacherViews) -> None:
+    """(B, V, D). Raises TeacherError naming the first sample whose features are no numbers."""
+    bad = ~np.isfinite(features).all((1, 2))
+    if bad.any():
+        row = rows[int(np.flatnonzero(bad)[0])]
+        raise TeacherError(
+            f"sample {images.load.key(row)}: the teacher's features hold NaN or infinity in half precision, so nothing of "
+            "its block is kept; its weights are damaged or of another model, or the image is beyond what it can encode"
+        )
 
 
 def _logits(cache: Writer, scale: float) -> None:
     """Logits of whatever has features and no logits, from the stored features."""
     text = reader.open_any(cache.folder).read_text_embeddings()
-    for work in cache.missing("logits"):
+    for work in cache.missing(("logits",)):
         cache.write(work, {"logits": zero_shot.logits(cache.read("image_features", work), text, scale)})

@@ -1,6 +1,7 @@
 """Pictures made by worker processes, in order: decoding and drawing run beside whoever consumes them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -10,7 +11,13 @@ from pipeline.errors import ScmdError
 from pipeline.views.draw import Distribution, draw
 from pipeline.views.render import render
 
-Load = Callable[[int], Image.Image]
+
+class Load(Protocol):
+    """Row → its image; `key` names where it lies."""
+
+    def __call__(self, row: int) -> Image.Image: ...
+
+    def key(self, row: int) -> str: ...
 
 
 class TeacherViews:

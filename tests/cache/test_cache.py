@@ -8,13 +8,16 @@ import pytest
 import zarr
 
 from pipeline.cache import ledger, reader, writer
-from pipeline.cache.layout import VIEW_ARRAYS, Shape, attributes_of, chunk_path
+from pipeline.cache.identity import digest
+from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, chunk_path
+from pipeline.cache.metadata import read_group
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError
 
 SHAPE = Shape(samples=10, views=3, classes=4, prompts=2, embedding=5, block=4)
 TEXTS = [["a", "b", "c", "d"], ["A", "B", "C", "D"]]
+ALL = (*IMAGE_ARRAYS, "logits")
 MADE_BY = {"torch": "1"}
 
 
@@ -24,7 +27,17 @@ def rows(count: int) -> list[Row]:
 
 def attributes(shape: Shape, chain: str) -> dict:
     identity = {"templates": ["{}", "{}!"], "classes": ["a", "b", "c", "d"], "teacher": {"embedding": shape.embedding}}
-    return {"format": 1, "identity": identity, "codec": chain, "block": shape.block, "views": shape.views}
+    return {
+        "format": 1,
+        "identity": identity,
+        "identity_digest": digest(identity),
+        "codec": chain,
+        "block": shape.block,
+        "views": shape.views,
+        "view_columns": ["left"],
+        "render_size": 32,
+        "logit_scale": 100.0,
+    }
 
 
 def value(name: str, row: int, view: int, width: int) -> np.ndarray:
@@ -37,6 +50,7 @@ def arrays(shape: Shape, work: Work) -> dict[str, np.ndarray]:
     return {
         name: np.array([[value(name, row, view, spec.width(shape)) for view in work.views] for row in span], spec.dtype)
         for name, spec in VIEW_ARRAYS.items()
+        if name in work.arrays
     }
 
 
@@ -44,7 +58,7 @@ def make(folder, shape=SHAPE, chain="raw", blocks=None) -> Writer:
     cache = Writer(folder, shape, chain, MADE_BY)
     text = np.arange(40, dtype=np.float32).reshape(2, 4, 5)
     cache.write_head(attributes(shape, chain), rows(shape.samples), TEXTS, text)
-    for work in cache.missing("image_features")[:blocks]:
+    for work in cache.missing(ALL)[:blocks]:
         cache.write(work, arrays(shape, work))
     return cache
 
@@ -93,7 +107,7 @@ def test_an_unfinished_cache_names_how_much_is_missing_and_goes_on_by_blocks(tmp
     cache = make(tmp_path, blocks=1)
     with pytest.raises(CacheError, match="2 of 3 blocks are not finished; run `scmd teacher`"):
         reader.open_complete(tmp_path)
-    todo = cache.missing("image_features")
+    todo = cache.missing(ALL)
     assert [(work.block, work.first, work.views) for work in todo] == [(1, 0, (0, 1, 2)), (2, 0, (0, 1, 2))]
     for work in todo:
         cache.write(work, arrays(SHAPE, work))
@@ -106,8 +120,8 @@ def test_more_views_are_new_files_beside_untouched_ones(tmp_path):
     before = files(tmp_path)
     wide = replace(SHAPE, views=5)
     cache = make(tmp_path, wide, blocks=0)
-    assert [work.views for work in cache.missing("image_features")] == [(3, 4)] * 3
-    for work in cache.missing("image_features"):
+    assert [work.views for work in cache.missing(ALL)] == [(3, 4)] * 3
+    for work in cache.missing(ALL):
         cache.write(work, arrays(wide, work))
     assert_whole(tmp_path, wide)
     chunks = [path for path in before if "/c/" in path]
@@ -120,7 +134,7 @@ def test_more_images_fill_the_last_block_and_then_begin_new_ones(tmp_path):
     before = files(tmp_path)
     longer = replace(SHAPE, samples=14)
     cache = make(tmp_path, longer, blocks=0)
-    todo = cache.missing("image_features")
+    todo = cache.missing(ALL)
     assert [(work.block, work.first) for work in todo] == [(2, 2), (3, 0)]
     for work in todo:
         cache.write(work, arrays(longer, work))
@@ -145,7 +159,7 @@ def test_a_harmed_chunk_is_refused_by_name(tmp_path, harm):
 
 def test_a_damaged_ledger_is_refused_by_name(tmp_path):
     make(tmp_path)
-    path = ledger.path_of(tmp_path, "1")
+    path = tmp_path / ledger.path_of("1")
     path.write_text(path.read_text().replace('"rows":4', '"rows":3', 1))
     with pytest.raises(CacheError, match=r"ledger/1\.json: this ledger is damaged"):
         reader.open_complete(tmp_path)
@@ -153,14 +167,14 @@ def test_a_damaged_ledger_is_refused_by_name(tmp_path):
 
 def test_a_chunk_that_no_ledger_names_does_not_count(tmp_path):
     cache = make(tmp_path)
-    ledger.path_of(tmp_path, "2").unlink()
-    assert [work.block for work in cache.missing("logits")] == [2]
+    (tmp_path / ledger.path_of("2")).unlink()
+    assert [work.block for work in cache.missing(("logits",))] == [2]
 
 
 def test_another_format_is_refused_by_name():
     later = json.dumps({"attributes": {"scmd": {"format": 2}}}).encode()
     with pytest.raises(CacheError, match="of format 2; this version reads format 1"):
-        attributes_of(later, "here")
+        read_group(later, "here")
 
 
 def test_metadata_that_the_ledger_does_not_know_is_refused(tmp_path):
@@ -184,8 +198,8 @@ def test_a_copy_without_logits_keeps_the_image_pass(tmp_path):
     make(tmp_path / "old")
     writer.copy_image_pass(tmp_path / "old", tmp_path / "new", SHAPE)
     cache = Writer(tmp_path / "new", SHAPE, "raw", MADE_BY)
-    assert cache.missing("image_features") == []
-    assert len(cache.missing("logits")) == 3
+    assert cache.missing(IMAGE_ARRAYS) == []
+    assert len(cache.missing(("logits",))) == 3
 
 
 def test_no_write_leaves_a_partial_file_when_the_disk_refuses(tmp_path):

@@ -34,7 +34,7 @@ def test_the_cache_holds_what_the_format_says(made):
     assert features.shape == (36, 3, 16)
     assert np.isfinite(features).all()
     for view in range(3):
-        again = zero_shot.logits(features[:, view], cache.read_text_embeddings(), cache.attributes["logit_scale"])
+        again = zero_shot.logits(features[:, view], cache.read_text_embeddings(), cache.attributes.logit_scale)
         assert again.tobytes() == logits[:, view].tobytes()
     row = cache.rows[5]
     assert (cache.column("views")[5, 2] == draw(Distribution(), 0, row.id, 2, row.width, row.height)).all()
@@ -62,9 +62,9 @@ def test_changed_prompts_need_no_image(ready):
     cache = reader.open_complete(ready / CACHE)
     assert cache.identity["templates"] == ["no more than a {}"]
     assert cache.column("image_features").tobytes() == features.tobytes()
-    again = zero_shot.logits(features[:, 1], cache.read_text_embeddings(), cache.attributes["logit_scale"])
+    again = zero_shot.logits(features[:, 1], cache.read_text_embeddings(), cache.attributes.logit_scale)
     assert again.tobytes() == cache.column("logits")[:, 1].tobytes()
-    assert [path.name for path in (ready / "cache/toy").iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in (ready / "cache/toy").iterdir() if path.name.startswith(".")] == [".tiny.lock"]
 
 
 def test_another_view_setting_builds_a_new_cache(ready):
@@ -133,4 +133,4 @@ def kill_after_block(project, block: int) -> None:
 
 def test_a_cache_that_is_no_cache_is_refused(ready):
     (ready / CACHE / "zarr.json").write_text("{}")
-    assert "not a teacher cache" in refused("teacher", cwd=ready)
+    assert "zarr.json: not the file that the ledger lists" in refused("teacher", cwd=ready)

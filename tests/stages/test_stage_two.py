@@ -85,7 +85,7 @@ def check(project, monkeypatch=None, render=None, probes=lambda p: p, pictures=N
         monkeypatch.setattr(replay, "render", render)
     seen = probes(cache.column("pixel_probe"))
     rows = np.arange(len(cache.rows))
-    replay.check(rows, rendered, seen, cache.attributes["render_size"], pictures or rendered, 0)
+    replay.check(rows, rendered, seen, cache.attributes.render_size, pictures or rendered, 0)
 
 
 def test_a_replay_of_the_very_pictures_passes(ready, monkeypatch):

@@ -1,0 +1,149 @@
+"""The group's and arrays' `zarr.json`: written by zarr, and read by an allow-list that knows format 1 and nothing else."""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+
+from pipeline.cache import documents
+from pipeline.cache.identity import digest, first_difference
+from pipeline.cache.layout import CHAINS, CHUNK_LIMIT, FORMAT, TEXT, VIEW_ARRAYS, Shape, byte_count
+from pipeline.config import Section
+from pipeline.errors import CacheError
+
+Name = Annotated[str, Field(max_length=10_000)]
+
+
+class TeacherFacts(Section):
+    """What identifies the network; `embedding` is D."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    embedding: int = Field(ge=1, le=1 << 16)
+
+
+class Identity(Section):
+    """The parts of an identity that a reader uses; the others are compared, not interpreted."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    templates: list[Name] = Field(min_length=1, max_length=10_000)
+    classes: list[Name] = Field(min_length=1, max_length=1_000_000)
+    teacher: TeacherFacts
+
+
+class Attributes(Section):
+    """The group's attribute `scmd`, as `cache/README.md` lists it."""
+
+    format: int
+    identity: dict[str, Any]
+    identity_digest: str
+    codec: Literal["raw", "zstd"]
+    block: int = Field(ge=1, le=1 << 20)
+    views: int = Field(ge=1, le=1 << 16)
+    view_columns: list[Name]
+    render_size: int = Field(ge=1, le=1 << 13)
+    logit_scale: float
+
+    @field_validator("logit_scale")
+    @classmethod
+    def _finite(cls, value):
+        if not math.isfinite(value):
+            raise ValueError("is no finite number")
+        return value
+
+    def shape(self, samples: int) -> Shape:
+        known = Identity.model_validate(self.identity)
+        return Shape(
+            samples=samples,
+            views=self.views,
+            classes=len(known.classes),
+            prompts=len(known.templates),
+            embedding=known.teacher.embedding,
+            block=self.block,
+        )
+
+
+def arrays(shape: Shape) -> dict[str, tuple[tuple[int, ...], tuple[int, ...], str]]:
+    """Name → (shape, chunk, dtype) of every array."""
+    text = (shape.prompts, shape.classes, shape.embedding)
+    table: dict[str, tuple[tuple[int, ...], tuple[int, ...], str]] = {
+        name: (spec.shape(shape), spec.chunk(shape), spec.dtype) for name, spec in VIEW_ARRAYS.items()
+    }
+    return {**table, TEXT: (text, text, "float32")}
+
+
+def written(shape: Shape, chain: str, attributes: dict) -> dict[str, bytes]:
+    """Path → content of every `zarr.json`, as zarr itself writes them."""
+    import zarr
+    from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+    from zarr.storage import MemoryStore
+
+    store = MemoryStore()
+    group = zarr.create_group(store, attributes={"scmd": attributes})
+    codecs: dict[str, list[Any]] = {"raw": [Crc32cCodec()], "zstd": [ZstdCodec(level=3), Crc32cCodec()]}
+    for name, (size, chunk, dtype) in arrays(shape).items():
+        group.create_array(
+            name,
+            shape=size,
+            chunks=chunk,
+            dtype=dtype,
+            fill_value=0,
+            serializer=BytesCodec(),
+            compressors=codecs[chain],
+        )
+    paths = ["zarr.json", *(f"{name}/zarr.json" for name in arrays(shape))]
+    return {path: store._store_dict[path].to_bytes() for path in paths}
+
+
+def read_group(data: bytes, where: str) -> Attributes:
+    """Raises CacheError where it is no teacher cache of format 1, or a field is impossible."""
+    document = documents.parse(data, where)
+    attributes = document.pop("attributes", None)
+    found = attributes.get("scmd") if isinstance(attributes, dict) else None
+    if not isinstance(found, dict) or "format" not in found:
+        raise CacheError(f"{where}: not a teacher cache")
+    if found["format"] != FORMAT:
+        raise CacheError(f"{where}: a teacher cache of format {found['format']!r}; this version reads format {FORMAT}")
+    _require(document, {"zarr_format": 3, "node_type": "group"}, {}, where)
+    _require(attributes, {"scmd": found}, {}, where)
+    try:
+        read = Attributes.model_validate(found)
+        shape = read.shape(0)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise CacheError(f"{where}: `{key}` is not what a cache has ({fault['msg']})") from None
+    if read.identity_digest != digest(read.identity):
+        raise CacheError(f"{where}: `identity_digest` is not the digest of `identity`")
+    for name, (_, chunk, dtype) in arrays(shape).items():
+        if byte_count(chunk, dtype) > CHUNK_LIMIT:
+            raise CacheError(f"{where}: a chunk of `{name}` would have more than {CHUNK_LIMIT:,} bytes")
+    return read
+
+
+def require_array(data: bytes, name: str, shape: Shape, chain: str, where: str) -> None:
+    """Raises CacheError where an array's `zarr.json` declares anything but what format 1 has for this shape."""
+    size, chunk, dtype = arrays(shape)[name]
+    plain = {"name": "bytes"} if np_itemsize(dtype) == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
+    zstd = {"name": "zstd", "configuration": {"level": 3, "checksum": False}}
+    expected = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(size),
+        "data_type": dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0,
+        "codecs": [plain, *([zstd] if chain == CHAINS[1] else []), {"name": "crc32c"}],
+    }
+    _require(documents.parse(data, where), expected, {"attributes": {}, "storage_transformers": []}, where)
+
+
+def np_itemsize(dtype: str) -> int:
+    return byte_count((), dtype)
+
+
+def _require(found: dict, expected: dict, optional: dict, where: str) -> None:
+    """`optional` may be missing; whatever else differs is named."""
+    present = {key: value for key, value in optional.items() if key in found}
+    if difference := first_difference(found, {**expected, **present}):
+        raise CacheError(f"{where}: not what format {FORMAT} declares: {difference}")

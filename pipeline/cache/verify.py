@@ -1,0 +1,154 @@
+"""Is every file of a cache the one that its ledger lists? All of it is read, and every fault named."""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.cache import chunks, documents, ledger, reader
+from pipeline.cache.files import read_file, sha256, walk
+from pipeline.cache.layout import HEAD_FILES, place_of
+from pipeline.cache.ledger import HEAD, Entry
+from pipeline.cache.reader import TeacherCache
+from pipeline.errors import CacheError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A file of a cache, by its path in it, and what is wrong with it."""
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+def listed_files(folder: Path) -> tuple[dict[str, Entry], list[Fault]]:
+    """Every file that the ledgers of a cache list, and the ledgers that are damaged or missing."""
+    files: dict[str, Entry] = {}
+    faults = []
+    for name in _ledger_names(folder):
+        path = ledger.path_of(name)
+        try:
+            here = ledger.read(folder, name).files
+        except CacheError as error:
+            faults.append(Fault(path, _reason(error)))
+            continue
+        for listed, entry in here.items():
+            place = place_of(listed)
+            if listed in HEAD_FILES if name == HEAD else place and ledger.name_of(place[1]) == name:
+                files[listed] = entry
+            else:
+                faults.append(Fault(path, f"it lists {listed!r}, which it cannot have"))
+    return files, faults
+
+
+def _ledger_names(folder: Path) -> list[str]:
+    """The head's, and those of the blocks that stand in the ledger folder."""
+    try:
+        found = [name.removesuffix(".json") for name in os.listdir(folder / "ledger") if name.endswith(".json")]
+    except OSError:
+        found = []
+    return [HEAD, *sorted((name for name in found if name.isdecimal()), key=int)]
+
+
+def cut(folder: Path) -> list[Fault]:
+    """Files that are missing or have not the listed size: what a look at the folder tells, without reading."""
+    files, faults = listed_files(folder)
+    sizes = {path: state.st_size for path, state in walk(folder) if stat.S_ISREG(state.st_mode)}
+    return faults + [fault for path, entry in files.items() if (fault := _misfit(path, entry, sizes.get(path)))]
+
+
+def _misfit(path: str, entry: Entry, size: int | None) -> Fault | None:
+    if size is None:
+        return Fault(path, "missing")
+    if size == entry.size:
+        return None
+    return Fault(path, f"{'cut short' if size < entry.size else 'too long'}: {size:,} bytes, {entry.size:,} are listed")
+
+
+def check(
+    path: str, data: bytes, entry: Entry, by_digest: Mapping[str, str], cache: TeacherCache | None
+) -> Fault | None:
+    """One file's content against its entry. `by_digest` tells which file a content belongs to."""
+    digest = sha256(data)
+    if len(data) == entry.size and digest == entry.sha256:
+        return _unreadable(path, data, cache)
+    if digest in by_digest:
+        return Fault(path, f"holds what {by_digest[digest]} should (swapped or duplicated)")
+    if len(data) != entry.size:
+        return _misfit(path, entry, len(data))
+    if cache and place_of(path) and _unreadable(path, data, cache) is None:
+        return Fault(path, "whole, but not the one that is listed: stale, of another run")
+    return Fault(path, "damaged: not the bytes that are listed")
+
+
+def _unreadable(path: str, data: bytes, cache: TeacherCache | None) -> Fault | None:
+    """What a reader would refuse although the ledger lists it."""
+    place = place_of(path)
+    if cache is None or place is None or place[1] >= cache.shape.blocks:
+        return None
+    try:
+        chunks.decoded(data, cache.shape, cache.attributes.codec, *place)
+    except CacheError as error:
+        return Fault(path, _reason(error))
+    return None
+
+
+def faults(folder: Path) -> Iterator[Fault]:
+    """Everything that is wrong with a cache, complete or not, file by file.
+
+    Raises CacheError where there is no cache at all.
+    """
+    if not reader.exists(folder):
+        raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
+    files, broken = listed_files(folder)
+    yield from broken
+    by_digest = {entry.sha256: path for path, entry in files.items()}
+    try:
+        cache = reader.from_head(folder, {path: entry for path, entry in files.items() if path in HEAD_FILES})
+        cache.read_text_embeddings()
+    except CacheError as error:
+        cache, head_fault = None, _reason(error)
+    named = set()
+    for path, entry in files.items():
+        try:
+            fault = check(path, read_file(folder, path, max(entry.size, documents.LIMIT)), entry, by_digest, cache)
+        except FileNotFoundError:
+            fault = Fault(path, "missing")
+        except CacheError as error:
+            fault = Fault(path, _reason(error))
+        if fault:
+            named.add(path)
+            yield fault
+    if cache is None and not named & HEAD_FILES and not broken:
+        yield Fault(ledger.path_of(HEAD), head_fault)
+    if cache:
+        yield from _beyond(cache, files)
+    yield from strays(folder, files)
+
+
+def _beyond(cache: TeacherCache, files: Mapping[str, Entry]) -> Iterator[Fault]:
+    """Chunks that are listed for blocks, views or rows that the head does not have."""
+    for path, entry in files.items():
+        if place := place_of(path):
+            _, block, view = place
+            if block >= cache.shape.blocks or view >= cache.shape.views or entry.rows > cache.shape.rows(block):
+                yield Fault(path, "listed, but beyond the blocks, views or rows that this cache has")
+
+
+def strays(folder: Path, files: Mapping[str, Entry]) -> Iterator[Fault]:
+    """What lies in the folder and is named by no ledger, and what is no plain file."""
+    ledgers = {ledger.path_of(name) for name in _ledger_names(folder)}
+    for path, state in walk(folder):
+        if path not in files and path not in ledgers:
+            yield Fault(path, "named by no ledger: no file of this cache")
+        elif path in ledgers and not stat.S_ISREG(state.st_mode):
+            yield Fault(path, "a link or no plain file; a cache holds its own files only")
+
+
+def _reason(error: CacheError) -> str:
+    """An error's sentence without the path that it begins with."""
+    return str(error).split(": ", 1)[-1]
