@@ -89,6 +89,59 @@ def run(
     stage.run(experiment.load(experiment_file), results, page, jobs, workers)
 
 
+cache = typer.Typer(help="A teacher cache on its own: what it is, whether it is whole, how it is mended.")
+app.add_typer(cache, name="cache")
+Folder = Annotated[Path | None, typer.Argument(help="A teacher cache; the experiment's own if not given.")]
+
+
+def _folder(folder: Path | None, experiment_file: Path) -> Path:
+    return folder or experiment.load(experiment_file).cache_folder
+
+
+@cache.command("info")
+def cache_info(folder: Folder = None, experiment_file: ExperimentFile = DEFAULT) -> None:
+    """What made a cache, its shape, size and completeness, its digests."""
+    from pipeline.stages import caches as stage
+
+    stage.info(_folder(folder, experiment_file))
+
+
+@cache.command("diff")
+def cache_diff(
+    one: Annotated[Path, typer.Argument(help="A teacher cache.")],
+    other: Annotated[Path, typer.Argument(help="Another one.")],
+) -> None:
+    """How two caches differ, in words."""
+    from pipeline.stages import caches as stage
+
+    stage.diff(one, other)
+
+
+@cache.command("verify")
+def cache_verify(
+    folder: Folder = None,
+    experiment_file: ExperimentFile = DEFAULT,
+    replay: Annotated[int, typer.Option(min=0, help="Random views of the experiment's cache to draw again.")] = 0,
+    against_teacher: Annotated[int, typer.Option(min=0, help="Random views to encode again with the teacher.")] = 0,
+) -> None:
+    """Read all of a cache and name every damaged, missing, swapped or stale file; exit code 1 where there is one."""
+    from pipeline.stages import caches as stage
+
+    stage.run_verify(_folder(folder, experiment_file))
+    if replay:
+        stage.replay(experiment.load(experiment_file), replay)
+    if against_teacher:
+        stage.against_teacher(experiment.load(experiment_file), against_teacher)
+
+
+@cache.command("repair")
+def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
+    """Compute what is damaged again, and nothing else, with the teacher and images of the experiment."""
+    from pipeline.stages import caches as stage
+
+    stage.repair(experiment.load(experiment_file), workers)
+
+
 icons = typer.Typer(help="How the embedded benchmark and its teacher were made (needs `pip install scmd[icons]`).")
 app.add_typer(icons, name="icons")
 Package = Annotated[Path, typer.Argument(help="The unpacked npm package @iconify/json.")]

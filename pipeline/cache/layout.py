@@ -14,6 +14,8 @@ FORMAT = 1
 PROBE = 48
 VIEW_COLUMNS = 11
 CHAINS = ("raw", "zstd")
+# Bytes of the CRC32C behind a chunk's data.
+CHECKSUM = 4
 # Bytes of a chunk once decoded: 1,024 rows of the largest CLIP's features are 4 MB. More is a mistake or an attack.
 CHUNK_LIMIT = 1 << 30
 
@@ -107,7 +109,7 @@ def decode(data: bytes, shape: tuple[int, ...], dtype: str, chain: str, path: st
         CRC32C(location="end").decode(data)
     except (RuntimeError, ValueError):
         raise CacheError(f"{path}: damaged (its checksum does not match)") from None
-    body: memoryview | pa.Buffer = memoryview(data)[:-4]
+    body: memoryview | pa.Buffer = memoryview(data)[:-CHECKSUM]
     if chain == "zstd":
         try:
             body = pa.decompress(body, decompressed_size=size, codec="zstd")

@@ -110,6 +110,11 @@ def commit(folder: Path, name: str, files: Mapping[str, bytes], before: Ledger, 
     _finish(folder, name, after)
 
 
+def forget(folder: Path, path: str) -> None:
+    """A damaged ledger becomes an empty one: what it listed counts as missing, and its files stay until replaced."""
+    write_file(folder / path, Ledger({}).to_bytes())
+
+
 def _finish(folder: Path, name: str, after: Ledger) -> None:
     for path in after.files:
         take_place(folder / path)

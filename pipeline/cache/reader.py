@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache import chunks, ledger, metadata
-from pipeline.cache.files import sha256
+from pipeline.cache import chunks, documents, ledger, metadata
+from pipeline.cache.files import read_file, sha256
 from pipeline.cache.layout import (
     HEAD_FILES,
     PROMPTS,
@@ -127,6 +127,13 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     identity = attributes.identity
     require_prompts(whole(PROMPTS), identity["templates"], identity["classes"], str(folder / PROMPTS))
     return TeacherCache(folder, attributes, rows, shape)
+
+
+def without_head_ledger(folder: Path) -> TeacherCache:
+    """A cache as its head files stand, without knowing that they are the right ones: for a repair that finds out."""
+    attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
+    rows = read_rows(read_file(folder, ROWS, 1 << 34), str(folder / ROWS))
+    return TeacherCache(folder, attributes, rows, attributes.shape(len(rows)))
 
 
 def open_complete(folder: Path) -> TeacherCache:

@@ -127,7 +127,7 @@ def faults(folder: Path) -> Iterator[Fault]:
         yield Fault(ledger.path_of(HEAD), head_fault)
     if cache:
         yield from _beyond(cache, files)
-    yield from strays(folder, files)
+    yield from strays(folder)
 
 
 def _beyond(cache: TeacherCache, files: Mapping[str, Entry]) -> Iterator[Fault]:
@@ -139,14 +139,25 @@ def _beyond(cache: TeacherCache, files: Mapping[str, Entry]) -> Iterator[Fault]:
                 yield Fault(path, "listed, but beyond the blocks, views or rows that this cache has")
 
 
-def strays(folder: Path, files: Mapping[str, Entry]) -> Iterator[Fault]:
+def strays(folder: Path) -> Iterator[Fault]:
     """What lies in the folder and is named by no ledger, and what is no plain file."""
+    files, broken = listed_files(folder)
+    undecided = {fault.path for fault in broken}
     ledgers = {ledger.path_of(name) for name in _ledger_names(folder)}
     for path, state in walk(folder):
-        if path not in files and path not in ledgers:
+        if path in ledgers:
+            if not stat.S_ISREG(state.st_mode):
+                yield Fault(path, "a link or no plain file; a cache holds its own files only")
+        elif path not in files and _ledger_of(path) not in undecided:
             yield Fault(path, "named by no ledger: no file of this cache")
-        elif path in ledgers and not stat.S_ISREG(state.st_mode):
-            yield Fault(path, "a link or no plain file; a cache holds its own files only")
+
+
+def _ledger_of(path: str) -> str | None:
+    """The ledger that would list a file of this name."""
+    if path in HEAD_FILES:
+        return ledger.path_of(HEAD)
+    place = place_of(path)
+    return ledger.path_of(ledger.name_of(place[1])) if place else None
 
 
 def _reason(error: CacheError) -> str:

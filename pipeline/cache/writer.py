@@ -51,13 +51,13 @@ class Writer:
             **metadata.written(self.shape, self.chain, attributes),
         }
         entries = {path: Entry(size=len(data), sha256=sha256(data)) for path, data in files.items()}
-        ledger.commit(self.folder, HEAD, files, self._listed(HEAD), Ledger(entries, (self.provenance,)))
+        ledger.commit(self.folder, HEAD, files, ledger.read(self.folder, HEAD), Ledger(entries, (self.provenance,)))
 
     def missing(self, arrays: tuple[str, ...]) -> list[Work]:
         """What is still to compute of some arrays, block by block; views with the same gaps together."""
         work = []
         for block in range(self.shape.blocks):
-            files = self._listed(ledger.name_of(block)).files
+            files = ledger.read(self.folder, ledger.name_of(block)).files
             gaps: dict[tuple[int, tuple[str, ...]], list[int]] = {}
             for view in range(self.shape.views):
                 for first, lacking in self._gaps(files, block, view, arrays).items():
@@ -78,7 +78,7 @@ class Writer:
     def write(self, work: Work, arrays: Mapping[str, np.ndarray]) -> None:
         """Name → (rows − first, len(work.views), width): chunks, and with them the block's ledger, in one commit."""
         name = ledger.name_of(work.block)
-        before = self._listed(name)
+        before = ledger.read(self.folder, name)
         rows = self.shape.rows(work.block)
         files, entries, outdated = {}, {}, set()
         for array, values in arrays.items():
@@ -102,16 +102,12 @@ class Writer:
 
     def read(self, array: str, work: Work) -> np.ndarray:
         """(rows − first, len(work.views), width): what stands of the rows and views of `work`."""
-        listed = self._listed(ledger.name_of(work.block))
+        listed = ledger.read(self.folder, ledger.name_of(work.block))
         stored = [
             chunks.read(self.folder, listed, self.shape, self.chain, array, work.block, view)[work.first :]
             for view in work.views
         ]
         return np.stack(stored, 1)
-
-    def _listed(self, name: str) -> Ledger:
-        """The named ledger; an empty one where it is known to be harmed."""
-        return Ledger({}) if ledger.path_of(name) in self.harmed else ledger.read(self.folder, name)
 
 
 def copy_image_pass(source: Path, target: Path, shape: Shape) -> None:

@@ -143,6 +143,19 @@ def _text_embeddings(clip: Clip, texts: list[list[str]]) -> np.ndarray:
     return embeddings
 
 
+def encode_one(task: Task, images: TeacherViews, row: int, view: int) -> np.ndarray:
+    """(D,) float16: one view of one row, as the image pass encodes it."""
+    pixels, _ = images[row, (view,)]
+    return task.clip.encode_images(pixels, *_normalisation(task.clip, task.plan.teacher, view))[0]
+
+
+def _normalisation(clip: Clip, settings: TeacherSettings, view: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation: the clean view is always normalised as the teacher's own preprocessing does."""
+    if view and settings.normalisation == "imagenet":
+        return IMAGENET_MEAN, IMAGENET_STD
+    return clip.own_mean, clip.own_std
+
+
 def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
     """Everything that needs the images; returns how many pictures were encoded."""
     todo = cache.missing(IMAGE_ARRAYS)
@@ -162,8 +175,6 @@ def _encode(
     clip: Clip, made: Iterator, rows: range, work: Work, images: TeacherViews, settings: TeacherSettings
 ) -> dict[str, np.ndarray]:
     """The next pictures of `made` in batches that never cross a block, as the arrays that `work` asks for."""
-    own = (clip.own_mean, clip.own_std)
-    drawn = (IMAGENET_MEAN, IMAGENET_STD) if settings.normalisation == "imagenet" else own
     features, probes, numbers = [], [], []
     for start in range(0, len(rows), settings.batch):
         batch_rows = rows[start : start + settings.batch]
@@ -171,7 +182,8 @@ def _encode(
         pixels = np.stack([picture for picture, _ in batch])
         if "image_features" in work.arrays:
             encoded = [
-                clip.encode_images(pixels[:, at], *(drawn if view else own)) for at, view in enumerate(work.views)
+                clip.encode_images(pixels[:, at], *_normalisation(clip, settings, view))
+                for at, view in enumerate(work.views)
             ]
             features.append(np.stack(encoded, 1))
             _require_finite(features[-1], batch_rows, images)

@@ -1,0 +1,187 @@
+"""A cache on its own: what it is, whether it is whole, how it differs from another, and how it is mended."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.cache import compare, ledger, lock, reader, verify
+from pipeline.cache import identity as identities
+from pipeline.cache.files import read_file, sha256
+from pipeline.cache.layout import CHECKSUM, HEAD_FILES, ROWS, VIEW_ARRAYS, byte_count, chunk_path, place_of
+from pipeline.cache.reader import TeacherCache
+from pipeline.cache.rows import Row, read_rows, rows_file
+from pipeline.errors import CacheError
+from pipeline.experiment import Plan
+from pipeline.progress import say
+from pipeline.samples import table
+from pipeline.samples.table import Samples
+from pipeline.stages import site as sites
+from pipeline.stages import teacher
+from pipeline.stages.opening import loader
+from pipeline.stages.site import Site
+from pipeline.views.draw import draw
+from pipeline.views.render import PROBE_TOLERANCE, probe, render
+
+# A recomputed row may differ by another device's rounding, which half precision keeps below this share of its norm.
+FEATURE_TOLERANCE = 2e-3
+
+
+def info(folder: Path) -> None:
+    """What made a cache, its shape, sizes, completeness and digests."""
+    say(str(folder))
+    for line in compare.description(reader.open_any(folder)):
+        say(line)
+
+
+def diff(one: Path, other: Path) -> None:
+    """How two caches differ, in words."""
+    sentences = list(compare.difference(reader.open_any(one), reader.open_any(other)))
+    for sentence in sentences:
+        say(sentence)
+    if not sentences:
+        say("the two caches are equal, byte for byte")
+
+
+def run_verify(folder: Path) -> None:
+    """Reads all of a cache. Raises CacheError after naming every fault, or where blocks are missing."""
+    found = list(verify.faults(folder))
+    for fault in found:
+        say(f"{folder}: {fault}")
+    if found:
+        raise CacheError(f"{folder}: {len(found)} faults; `scmd cache repair` computes what they harm again")
+    cache = reader.open_any(folder)
+    if lacking := cache.incomplete_blocks():
+        raise CacheError(
+            f"{folder}: whole as far as it goes, but {len(lacking)} of {cache.shape.blocks} blocks are not finished; "
+            "run `scmd teacher`"
+        )
+    say(f"{folder}: whole, {cache.shape.samples} samples × {cache.shape.views} views; content {cache.content_digest()}")
+
+
+def replay(plan: Plan, count: int) -> None:
+    """Draws `count` random views again and compares them with the cache's pixel probes."""
+    cache = reader.open_complete(plan.cache_folder)
+    samples = table.read(plan.samples_folder)
+    load = loader(plan, samples, cache.rows)
+    probes, numbers = cache.column("pixel_probe"), cache.column("views")
+    chosen = _chosen(cache, samples, count, first_view=1)
+    for row, view in chosen:
+        seen = probe(render(load(row), numbers[row, view], cache.attributes.render_size))
+        if (np.abs(seen.astype(int) - probes[row, view].astype(int)) > PROBE_TOLERANCE).any():
+            raise CacheError(
+                f"{plan.cache_folder}: sample {load.key(row)}, view {view}: the teacher saw another picture"
+            )
+    say(f"{len(chosen)} views drawn again: the same pictures within {PROBE_TOLERANCE} levels of 255")
+
+
+def against_teacher(plan: Plan, count: int) -> None:
+    """Encodes `count` random views again with the live teacher and compares the features."""
+    task = teacher.task(plan)
+    cache = reader.open_complete(plan.cache_folder)
+    identities.require_same(cache.identity, task.identity, plan.cache_folder)
+    images = task.pictures(cache.rows)
+    features, largest = cache.column("image_features"), 0.0
+    chosen = _chosen(cache, task.samples, count, first_view=0)
+    for row, view in chosen:
+        again = teacher.encode_one(task, images, row, view).astype(np.float64)
+        stored = features[row, view].astype(np.float64)
+        gap = float(np.linalg.norm(again - stored) / np.linalg.norm(stored))
+        largest = max(largest, gap)
+        if gap > FEATURE_TOLERANCE:
+            raise CacheError(
+                f"{plan.cache_folder}: sample {images.load.key(row)}, view {view}: the live teacher's features differ by "
+                f"{gap:.1e} of their norm, {FEATURE_TOLERANCE:.0e} is rounding; this cache was not made by this teacher"
+            )
+    say(f"{len(chosen)} views encoded again: features differ by at most {largest:.1e} of their norm")
+
+
+def _chosen(cache: TeacherCache, samples: Samples, count: int, first_view: int) -> list[tuple[int, int]]:
+    """Random (row, view) pairs of images that are there, others at each call: no one can know what is looked at."""
+    there = {sample.id for sample in samples.rows}
+    rows = [at for at, row in enumerate(cache.rows) if row.id in there]
+    if not rows:
+        raise CacheError(f"{cache.folder}: none of its images is among the samples")
+    random = np.random.default_rng()
+    views = random.integers(min(first_view, cache.shape.views - 1), cache.shape.views, count)
+    return [(int(row), int(view)) for row, view in zip(random.choice(rows, count), views, strict=True)]
+
+
+def repair(plan: Plan, workers: int) -> None:
+    """Computes exactly what is harmed again; each file is replaced by its successor, none is deleted first."""
+    folder = plan.cache_folder
+    if not reader.exists(folder) and not (folder / "zarr.json").exists():
+        raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
+    task = teacher.task(plan)
+    with lock.writing(folder):
+        sites.recover(folder)
+        found = list(verify.faults(folder))
+        if not found:
+            say(f"{folder}: whole; nothing to repair")
+            return
+        for fault in found:
+            say(f"{folder}: {fault}")
+        harmed = {fault.path for fault in found}
+        site = _mended_site(task, harmed)
+        for path in harmed:
+            if path.startswith("ledger/"):
+                ledger.forget(folder, path)
+        teacher.complete(task, site, harmed, workers)
+        for stray in list(verify.strays(folder)):
+            os.unlink(folder / stray.path)
+        if left := list(verify.faults(folder)):
+            raise CacheError(f"{folder}: {len(left)} faults are left, first {left[0]}")
+    say(f"{folder}: whole again")
+
+
+def _mended_site(task: teacher.Task, harmed: set[str]) -> Site:
+    """The site of a cache whose head may be harmed: its rows must be certain, as chunks mean nothing without them."""
+    folder = task.plan.cache_folder
+    if ledger.path_of(ledger.HEAD) in harmed:
+        cache = _confirmed_by_views(task)
+        return Site(folder, cache.rows, cache.shape.views, cache.shape.block, "", True)
+    if not harmed & HEAD_FILES:
+        site = task.site()
+        if not site.begun or site.folder != folder:
+            raise CacheError(f"{site.found}; repair needs the configuration that the cache was made with")
+        return site
+    files, _ = verify.listed_files(folder)
+    views = [place[2] for path in files if (place := place_of(path))]
+    first = files.get(chunk_path("image_features", 0, 0))
+    if not views or first is None:
+        raise CacheError(f"{folder}: its head is harmed and no block is whole; remove it and run `scmd teacher`")
+    width = VIEW_ARRAYS["image_features"]
+    block = (first.size - CHECKSUM) // byte_count((task.clip.facts["embedding"],), width.dtype)
+    return Site(folder, _listed_rows(task, files[ROWS], harmed), 1 + max(views), block, "", True)
+
+
+def _listed_rows(task: teacher.Task, entry: ledger.Entry, harmed: set[str]) -> list[Row]:
+    """The rows as they stand; where their file is harmed, those of the samples, if that gives the listed file."""
+    path = task.plan.cache_folder / ROWS
+    if ROWS not in harmed:
+        return read_rows(read_file(task.plan.cache_folder, ROWS, entry.size), str(path))
+    if sha256(rows_file(task.rows)) == entry.sha256:
+        return task.rows
+    raise CacheError(
+        f"{path}: damaged, and the samples are not those that the cache began with; restore it (`dvc checkout`), or "
+        "remove the cache and run `scmd teacher`"
+    )
+
+
+def _confirmed_by_views(task: teacher.Task) -> TeacherCache:
+    """A cache whose head's ledger is damaged, if its rows are certain.
+
+    The recorded views confirm them, as each was drawn from nothing but its row's id and size, the seed and its number.
+    """
+    folder, settings = task.plan.cache_folder, task.plan.teacher
+    cache = reader.without_head_ledger(folder)
+    identities.require_same(cache.identity, task.identity, folder)
+    rule = task.pictures(cache.rows).distribution
+    last = cache.shape.views - 1
+    drawn = np.stack([draw(rule, settings.seed, row.id, last, row.width, row.height) for row in cache.rows])
+    if (cache.column("views")[:, last] != drawn).any():
+        raise CacheError(
+            f"{folder / ROWS}: its ledger is damaged and the recorded views are not of these rows; restore the cache "
+            "(`dvc checkout`), or remove it and run `scmd teacher`"
+        )
+    return cache

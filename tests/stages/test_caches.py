@@ -1,0 +1,133 @@
+"""`scmd cache`: told, compared, verified and mended through the command line."""
+
+import shutil
+
+import pytest
+
+from pipeline.cache import reader
+from tests.conftest import change, ok, refused, run_scmd
+from tests.stages.test_stage_one import CACHE, files, passed
+
+CHUNK = "image_features/c/1/2/0"
+
+
+def flip(path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_whole_cache_is_verified_and_changes_no_byte(ready):
+    before = files(ready / CACHE)
+    output = ok("cache", "verify", "--replay", "20", "--against-teacher", "6", cwd=ready)
+    assert f"whole, 36 samples × 3 views; content {reader.open_complete(ready / CACHE).content_digest()}" in output
+    assert "20 views drawn again: the same pictures" in output
+    assert "6 views encoded again: features differ by at most" in output
+    assert files(ready / CACHE) == before
+
+
+HARMS = {
+    "a flipped bit": (flip, "damaged: not the bytes that are listed"),
+    "gone": (lambda path: path.unlink(), "missing"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-9]), "cut short: 507 bytes, 516 are listed"),
+    "swapped": (
+        lambda path: shutil.copy(path.parents[2] / "0/1/0", path),
+        "holds what image_features/c/0/1/0 should (swapped or duplicated)",
+    ),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_harmed_chunk_is_named_and_it_alone_is_computed_again(ready, harm):
+    before = files(ready / CACHE)
+    do, what = HARMS[harm]
+    do(ready / CACHE / CHUNK)
+    done = run_scmd("cache", "verify", cwd=ready)
+    assert done.returncode == 1
+    assert f"{CACHE}/{CHUNK}" not in files(ready / CACHE)
+    assert f"{CACHE}: {CHUNK}: {what}" in done.stderr
+    assert f"scmd: {CACHE}: 1 faults" in done.stderr
+    assert passed(ok("cache", "repair", cwd=ready)) == 16
+    assert files(ready / CACHE) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "pictures"),
+    [
+        ("ledger/1.json", 48),
+        ("ledger/head.json", 0),
+        ("rows.parquet", 0),
+        ("prompts.parquet", 0),
+        ("zarr.json", 0),
+        ("logits/zarr.json", 0),
+        ("text_embeddings/c/0/0/0", 0),
+        ("logits/c/2/0/0", 0),
+        ("views/c/0/1/0", 0),
+        ("pixel_probe/c/0/1/0", 0),
+    ],
+)
+def test_any_other_file_is_named_and_comes_back_as_it_was(ready, path, pictures):
+    before = files(ready / CACHE)
+    flip(ready / CACHE / path)
+    done = run_scmd("cache", "verify", cwd=ready)
+    assert done.returncode == 1
+    assert f"{CACHE}: {path}: " in done.stderr
+    assert passed(ok("cache", "repair", cwd=ready)) == pictures
+    assert files(ready / CACHE) == before
+
+
+def test_a_stray_file_and_a_stale_chunk_are_named(ready):
+    old = (ready / CACHE / CHUNK).read_bytes()
+    change(ready, "teachers/tiny.yaml", seed=1)
+    ok("teacher", cwd=ready)
+    (ready / CACHE / CHUNK).write_bytes(old)
+    (ready / CACHE / "logits/c/0/note").write_text("mine")
+    done = run_scmd("cache", "verify", cwd=ready)
+    assert f"{CHUNK}: whole, but not the one that is listed: stale, of another run" in done.stderr
+    assert "logits/c/0/note: named by no ledger" in done.stderr
+    ok("cache", "repair", cwd=ready)
+    ok("cache", "verify", cwd=ready)
+    assert not (ready / CACHE / "logits/c/0/note").exists()
+
+
+def test_a_torn_chunk_is_seen_by_a_second_run_of_stage_one(ready):
+    before = files(ready / CACHE)
+    path = ready / CACHE / "pixel_probe/c/1/0/0"
+    path.write_bytes(path.read_bytes()[:100])
+    output = ok("teacher", cwd=ready)
+    assert "pixel_probe/c/1/0/0: cut short: 100 bytes, 772 are listed; it is computed again" in output
+    assert passed(output) == 0
+    assert files(ready / CACHE) == before
+
+
+def test_repair_refuses_another_configuration(ready):
+    flip(ready / CACHE / CHUNK)
+    change(ready, "teachers/tiny.yaml", seed=1)
+    sentence = refused("cache", "repair", cwd=ready)
+    assert "repair needs the configuration that the cache was made with" in sentence
+
+
+def test_info_tells_shape_size_map_and_digests(ready):
+    output = ok("cache", "info", CACHE, cwd=ready)
+    assert "36 samples × 3 views, 16 numbers an embedding, 2 classes × 2 prompt templates" in output
+    assert output.count("■■■\n") == 3
+    assert "4,644 bytes,         1,548 a view" in " ".join(output.split("image_features")[1].splitlines()[:1])
+    assert reader.open_complete(ready / CACHE).content_digest() in output
+    assert "torch" in output
+
+
+def test_diff_says_in_words_how_two_caches_differ(ready):
+    shutil.copytree(ready / CACHE, ready / "other")
+    assert "equal, byte for byte" in ok("cache", "diff", CACHE, "other", cwd=ready)
+    change(ready, "teachers/tiny.yaml", seed=1, views=4, templates=["{}"])
+    ok("teacher", cwd=ready)
+    output = ok("cache", "diff", CACHE, "other", cwd=ready)
+    assert "identity: drawing: seed is 1 in the first, 0 in the second" in output
+    assert 'identity: templates is ["{}"] in the first' in output
+    assert "views: 4 in the first, 3 in the second" in output
+    assert "image_features: the same rows and views differ by up to" in output
+
+
+def test_a_folder_without_a_cache_is_refused(project):
+    for command in ("info", "verify"):
+        assert "no teacher cache here" in refused("cache", command, cwd=project)
