@@ -38,9 +38,11 @@ def predict(model: nn.Module, exam: Exam, device: torch.device, batch: int = 256
 
 
 def accuracies(right: np.ndarray, exam: Exam) -> dict[str, float]:
-    """(samples,) bool → `{domain}_in` and `{domain}_out`, shares from 0 to 1 (DomainBed's records)."""
+    """(samples,) bool → `{domain}_in` and `{domain}_out`, shares from 0 to 1 (DomainBed's records); no key for an empty split."""
     shares = {}
     for index, name in enumerate(exam.names):
         for split, chosen in (("in", ~exam.out), ("out", exam.out)):
-            shares[f"{name}_{split}"] = float(right[(exam.domains == index) & chosen].mean())
+            judged = right[(exam.domains == index) & chosen]
+            if len(judged):
+                shares[f"{name}_{split}"] = float(judged.mean())
     return shares

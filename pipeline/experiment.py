@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -31,7 +31,14 @@ class PixelSettings(Section):
 class Matrix(Section):
     held_out: tuple[str, ...] = Field(min_length=1)
     method: tuple[str, ...] = Field(min_length=1)
-    trial: tuple[int, ...] = Field(min_length=1)
+    trial: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+
+    @field_validator("held_out", "method", "trial")
+    @classmethod
+    def _each_once(cls, values):
+        if twice := [value for value in values if values.count(value) > 1]:
+            raise ValueError(f"names `{twice[0]}` twice")
+        return values
 
     def trials(self) -> list[tuple[str, str, int]]:
         """Every (held-out domain, method, trial), all of one trial number before the next."""
@@ -133,6 +140,20 @@ class Plan:
     @property
     def pixels_folder(self) -> Path:
         return self.samples_folder / f"{self.experiment.teacher}.pixels-{self.experiment.pixels.size}"
+
+    def trained_with(self, method: str) -> dict:
+        """The settings that a trial of a method follows from, as its card tells them."""
+        model = self.student.model
+        return {
+            "method": {"name": method, **self.experiment.method(method).model_dump(mode="json")},
+            "student": self.student.model_dump(mode="json"),
+            "input": {
+                "size": self.experiment.pixels.size,
+                "resize": "squash, bilinear",
+                "mean": list(model.mean),
+                "std": list(model.std),
+            },
+        }
 
 
 def load(file: Path) -> Plan:

@@ -2,11 +2,14 @@
 
 import json
 import math
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
+
+from pipeline.errors import InputError
 
 ZERO_SHOT = "teacher zero-shot"
 
@@ -42,9 +45,26 @@ class Cell:
         return f"{100 * self.mean:.1f}{spread} ({self.trials})"
 
 
-def read_trials(folder: Path) -> list[dict]:
-    """The metrics of every finished trial below a results folder."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("trials/*/*/*/metrics.json"))]
+def read_trials(folder: Path, settings: Mapping[str, dict]) -> list[dict]:
+    """The metrics of every finished trial below a results folder whose card tells the `settings` of its method.
+
+    Raises InputError for a damaged file.
+    """
+    trials = []
+    for path in sorted(folder.glob("trials/*/*/*/metrics.json")):
+        try:
+            trial = json.loads(path.read_text())
+            card = json.loads(path.with_name("card.json").read_text())
+            if not {"held_out", "method", "trial", "accuracy", "teacher_zero_shot"} <= set(trial):
+                raise ValueError
+        except (OSError, ValueError):
+            raise InputError(
+                f"{path}: not the metrics of a finished trial; remove it and run that trial again"
+            ) from None
+        wanted = settings.get(trial["method"])
+        if wanted and all(card.get(key) == value for key, value in wanted.items()):
+            trials.append(trial)
+    return trials
 
 
 def cell(values: Sequence[float]) -> Cell | None:
@@ -92,7 +112,8 @@ def missing_lines(trials: list[dict], wanted: list[tuple[str, str, int]], experi
     if not gaps:
         return []
     held_out, method, trial = gaps[0]
-    command = f"scmd student --experiment {experiment} --held-out {held_out} --method {method} --trial {trial}"
+    arguments = ("--experiment", experiment, "--held-out", held_out, "--method", method, "--trial", trial)
+    command = shlex.join(["scmd", "student", *map(str, arguments)])
     return ["", f"{len(wanted) - len(gaps)} of {len(wanted)} trials are done; the first that is missing: `{command}`"]
 
 

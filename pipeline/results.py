@@ -38,6 +38,7 @@ def write(
 ) -> None:
     """`student.safetensors`, `card.json`, `history.json` and, last, `metrics.json`: with it the trial counts as done."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").unlink(missing_ok=True)  # what it says is no longer so
     save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, folder / "student.safetensors")
     rows = [{"step": e.step, **e.accuracies, **{f"loss_{k}": v for k, v in e.terms.items()}} for e in history]
     for name, data in (("card", card), ("history", rows), ("metrics", metrics)):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pipeline.averaging import RunningMean
 from pipeline.batches import Batch, Steps, stream
 from pipeline.config import Section
+from pipeline.errors import InputError
 from pipeline.evaluation import Exam, accuracies, predict
 from pipeline.methods import Terms
 from pipeline.methods.settings import MethodSettings
@@ -140,12 +141,22 @@ def train(
         if number % evaluate_every == 0 or number == count - 1:
             evaluation = evaluate(average, student, steps, exam, number, count, sums, device)
             sums.clear()
+            require_finite(evaluation)
             history.append(evaluation)
             if is_better(evaluation, best, sources):
                 best = evaluation
                 weights = {name: tensor.clone() for name, tensor in average.model.state_dict().items()}
     assert best is not None
     return Outcome(best, weights, history)
+
+
+def require_finite(evaluation: Evaluation) -> None:
+    """Raises InputError where training has diverged: its student would be no result."""
+    if lost := [name for name, mean in evaluation.terms.items() if not math.isfinite(mean)]:
+        raise InputError(
+            f"the loss `{lost[0]}` is no finite number by step {evaluation.step}: training has diverged; "
+            "set a smaller `optimiser.lr` in the student's configuration"
+        )
 
 
 def evaluate(

@@ -48,7 +48,10 @@ def first_difference(found: dict, expected: dict) -> str | None:
 def require_same(found: dict, expected: dict, folder: Path) -> None:
     """Raises CacheError naming the first difference of what a cache is and what a configuration asks for."""
     if difference := first_difference(found, expected):
-        raise CacheError(f"{folder}: another teacher cache than the configuration asks for: {difference}")
+        raise CacheError(
+            f"{folder}: another teacher cache than the configuration asks for: {difference}; run `scmd teacher`, or "
+            "restore the teacher's and data set's configuration that it was made with"
+        )
 
 
 def _short(value: object) -> str:

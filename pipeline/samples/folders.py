@@ -20,7 +20,7 @@ def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], Coun
             f"{root}: no such folder; the images belong there as {root}/<domain>/<class>/<image>, "
             "or name another `root` in the data set's configuration"
         )
-    names = domains or tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0] != "."))
+    names = domains or tuple(sorted(entry.name for entry in root.iterdir() if _is_open(entry)))
     missing = [name for name in names if not (root / name).is_dir()]
     if missing:
         there = ", ".join(sorted(entry.name for entry in root.iterdir() if entry.is_dir())) or "none"
@@ -28,13 +28,18 @@ def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], Coun
     found: list[Found] = []
     skipped: Counter[str] = Counter()
     for domain in names:
-        for class_name in sorted(entry.name for entry in (root / domain).iterdir() if entry.is_dir()):
+        for class_name in sorted(entry.name for entry in (root / domain).iterdir() if _is_open(entry)):
             files, others = _files(root / domain / class_name)
             if not files:
                 raise InputError(f"{root / domain / class_name}: no image in this class folder; fill or remove it")
             found += [Found(path.relative_to(root).as_posix(), domain, class_name) for path in files]
             skipped[domain] += others
     return found, skipped
+
+
+def _is_open(entry: Path) -> bool:
+    """A folder that is not hidden: tools leave hidden ones among images."""
+    return entry.is_dir() and not entry.name.startswith(".")
 
 
 def _files(folder: Path) -> tuple[list[Path], int]:

@@ -86,17 +86,8 @@ def _train(plan: Plan, lessons: Lessons, exam: Exam, sources: list[str], method:
 
 def trained_from(plan: Plan, samples: Samples, cache: TeacherCache, method: str) -> dict:
     """The part of a trial's card that says what it was trained from: two trials that differ here are two results."""
-    student = plan.student.model_dump(mode="json")
-    model = student["model"]
     return {
-        "method": {"name": method, **plan.experiment.method(method).model_dump(mode="json")},
-        "student": student,
-        "input": {
-            "size": plan.experiment.pixels.size,
-            "resize": "squash, bilinear",
-            "mean": model["mean"],
-            "std": model["std"],
-        },
+        **plan.trained_with(method),
         "samples": digest({"rows": [[row.id, row.domain, row.label, row.position] for row in samples.rows]}),
         "teacher_cache": cache.identity_digest,
         "views": plan.teacher.views,
@@ -138,6 +129,12 @@ def _lessons(plan: Plan, cache: TeacherCache, exam: Exam, sources: list[str]) ->
         raise InputError(
             f"domain `{empty[0]}` has no image left to train on after the split; add images or leave it out"
         )
+    for name, environment in zip(sources, environments, strict=True):
+        if not (exam.out & (exam.domains == environment)).any():
+            raise InputError(
+                f"domain `{name}` has no image in its out split, by which the checkpoint is chosen; it needs more images, "
+                "or a larger `split.holdout_fraction` in the student's configuration"
+            )
     text = zero_shot.class_embeddings(cache.read_text_embeddings()).astype(np.float32)
     # A cache may hold more views than this experiment asks for.
     logits = cache.column("logits")[:, : plan.teacher.views]

@@ -7,6 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import torch
+
 from pipeline import journal
 from pipeline.errors import InputError
 from pipeline.experiment import Plan, require_domain
@@ -74,7 +76,7 @@ def _run_trials(plan: Plan, results_folder: Path, jobs: int, todo: list[Trial], 
 
 def _run_trial(plan: Plan, results_folder: Path, jobs: int, trial: Trial) -> int:
     held_out, method, number = trial
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    threads = str(max(1, torch.get_num_threads() // jobs))
     command = [sys.executable, "-m", "pipeline.cli", "student", "--experiment", str(plan.file)]
     command += ["--held-out", held_out, "--method", method, "--trial", str(number), "--results", str(results_folder)]
     return subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": threads}, check=False).returncode

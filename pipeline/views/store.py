@@ -79,12 +79,17 @@ def write_facts(folder: Path, cache_digest: str, *, stored: bool) -> None:
 def store(rendered: Rendered, cache_digest: str, folder: Path, workers: int) -> None:
     """Renders everything into `pixels.npy`, (N, V, size, size, 3) uint8, and names the cache beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pixels.json").unlink(missing_ok=True)
     count, views = rendered.numbers.shape[:2]
     shape = (count, views, rendered.size, rendered.size, 3)
     array = np.lib.format.open_memmap(folder / "pixels.partial.npy", mode="w+", dtype=np.uint8, shape=shape)
-    for row, pictures in enumerate(track(in_order(rendered, range(count), workers), count, "rendering pixels")):
-        array[row] = pictures
+    try:
+        for row, pictures in enumerate(track(in_order(rendered, range(count), workers), count, "rendering pixels")):
+            array[row] = pictures
+    except BaseException:
+        (folder / "pixels.partial.npy").unlink()
+        raise
     array.flush()
+    # The facts go before the pixels that they speak of, and come back for the new ones.
+    (folder / "pixels.json").unlink(missing_ok=True)
     (folder / "pixels.partial.npy").replace(folder / "pixels.npy")
     write_facts(folder, cache_digest, stored=True)

@@ -109,7 +109,7 @@ def test_some_images_unreadable_are_set_aside_and_the_run_goes_on(project):
         (("teacher",), "no samples table here; run `scmd samples` first"),
         (("pixels",), "no samples table here"),
         (STUDENT, "no samples table here"),
-        (("report",), "no finished trial of this experiment here"),
+        (("report",), "no finished trial of this experiment's settings here"),
     ],
 )
 def test_a_stage_before_its_time_names_the_one_to_run(project, stage, sentence):
@@ -199,3 +199,38 @@ def test_parquet_runs_the_same_pipeline(tmp_path, tiny_teacher, made):
     # The same pictures have the same ids, so the cache is the one that the folder gave.
     for name in ("rows.parquet", "image_features/c/0/1/0", "logits/c/2/2/0"):
         assert (tmp_path / "cache/toy/tiny" / name).read_bytes() == (made / "cache/toy/tiny" / name).read_bytes()
+
+
+def test_a_source_domain_with_nothing_to_validate_on_is_refused(ready):
+    change(ready, "students/small.yaml", split={"holdout_fraction": 0.01})
+    assert "has no image in its out split, by which the checkpoint is chosen" in refused(*STUDENT, cwd=ready)
+    assert not (ready / "results").exists()
+
+
+def test_a_diverged_training_is_no_result(ready):
+    change(ready, "students/small.yaml", optimiser={"name": "adamw", "lr": 1e30})
+    assert "training has diverged; set a smaller `optimiser.lr`" in refused(*STUDENT, cwd=ready)
+    assert not (ready / "results").exists()
+
+
+def test_a_report_leaves_out_trials_of_other_settings(ready):
+    ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
+    assert "1 of 2 trials are done" in ok("report", cwd=ready)
+    change(ready, "students/small.yaml", steps=7)
+    assert "no finished trial of this experiment's settings here" in refused("report", cwd=ready)
+
+
+def test_a_damaged_metrics_file_is_named(ready):
+    ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
+    (ready / "results/trials/ink/erm/0/metrics.json").write_text("{")
+    assert "results/trials/ink/erm/0/metrics.json: not the metrics of a finished trial" in refused("report", cwd=ready)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "sentence"),
+    [({"trial": [-1]}, "greater than or equal to 0"), ({"held_out": ["ink", "ink"]}, "names `ink` twice")],
+)
+def test_an_impossible_matrix_is_refused_before_anything_runs(project, matrix, sentence):
+    change(project, "experiment.yaml", matrix={"held_out": ["ink"], "method": ["erm"], "trial": [0], **matrix})
+    assert sentence in refused("samples", cwd=project)
+    assert nothing_written(project)
