@@ -105,14 +105,25 @@ def page(table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:
     return _PAGE.render(methods=methods, rows=rows, missing=missing)
 
 
-def missing_lines(trials: list[dict], wanted: list[tuple[str, str, int]], experiment: Path) -> list[str]:
+def missing_lines(trials: list[dict], wanted: list[tuple[str, str, int]], experiment: Path, results: Path) -> list[str]:
     """Nothing where every wanted trial is there; else n of N, and the command for the first gap."""
     there = {(t["held_out"], t["method"], t["trial"]) for t in trials}
     gaps = [trial for trial in wanted if trial not in there]
     if not gaps:
         return []
     held_out, method, trial = gaps[0]
-    arguments = ("--experiment", experiment, "--held-out", held_out, "--method", method, "--trial", trial)
+    arguments = (
+        "--experiment",
+        experiment,
+        "--held-out",
+        held_out,
+        "--method",
+        method,
+        "--trial",
+        trial,
+        "--results",
+        results,
+    )
     command = shlex.join(["scmd", "student", *map(str, arguments)])
     return ["", f"{len(wanted) - len(gaps)} of {len(wanted)} trials are done; the first that is missing: `{command}`"]
 

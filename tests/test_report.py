@@ -39,10 +39,10 @@ def test_the_average_is_taken_trial_by_trial_over_whole_trials():
 
 def test_a_gap_is_named_with_the_command_that_fills_it():
     wanted = [("a", "erm", 0), ("a", "scmd", 0)]
-    lines = report.missing_lines([trial("a", "erm", 0, 0.5)], wanted, Path("configs/x.yaml"))
-    command = "`scmd student --experiment configs/x.yaml --held-out a --method scmd --trial 0`"
+    lines = report.missing_lines([trial("a", "erm", 0, 0.5)], wanted, Path("configs/x.yaml"), Path("results/y"))
+    command = "`scmd student --experiment configs/x.yaml --held-out a --method scmd --trial 0 --results results/y`"
     assert lines == ["", f"1 of 2 trials are done; the first that is missing: {command}"]
-    assert report.missing_lines([trial("a", "erm", 0, 0.5)], wanted[:1], Path("x")) == []
+    assert report.missing_lines([trial("a", "erm", 0, 0.5)], wanted[:1], Path("x"), Path("y")) == []
 
 
 def test_the_page_is_a_markdown_table():

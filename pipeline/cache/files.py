@@ -125,10 +125,11 @@ def read_file(folder: Path, path: str, limit: int) -> bytes:
         raise CacheError(f"{folder / path}: cannot be read ({error.strerror})") from None
     finally:
         os.close(at)
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only")
     with os.fdopen(descriptor, "rb") as stream:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only")
         if state.st_size > limit:
             raise CacheError(f"{folder / path}: {state.st_size:,} bytes, where at most {limit:,} are expected")
         return stream.read(limit)

@@ -49,21 +49,11 @@ def _holder(path: Path) -> str:
 
 
 def _state(pid: int) -> str:
-    """What a local holder is doing, as far as the system tells: stopped, gone with a child left behind, or orphaned."""
+    """What a local holder is doing, as far as the system tells: stopped, or left behind by its parent."""
     try:
         state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
     except OSError:
-        return "" if _alive(pid) else "; it is gone, and a child that it left behind holds the lock"
+        return ""
     if state == "T":
         return f"; stopped, `kill -CONT {pid}` lets it go on"
     return "; its parent is gone" if parent == "1" else ""
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -82,9 +82,11 @@ def rendered_pictures(plan: Plan, samples: Samples, cache: TeacherCache) -> Rend
     return Rendered(load, recorded_views(cache), plan.experiment.pixels.size)
 
 
-def views_digest(cache: TeacherCache, numbers: np.ndarray) -> str:
-    """What a set of pixels was rendered from: the ids in order and their recorded views."""
-    return identities.digest({"ids": [row.id for row in cache.rows], "views": sha256(numbers.tobytes())})
+def views_digest(samples: Samples, cache: TeacherCache, numbers: np.ndarray) -> str:
+    """What a set of pixels was rendered from: the ids in order and which are there, decoding, and the recorded views."""
+    there = {sample.id for sample in samples.rows}
+    ids = [[row.id, row.id in there] for row in cache.rows]
+    return identities.digest({"ids": ids, "exif": samples.exif, "views": sha256(numbers.tobytes())})
 
 
 def device() -> torch.device:

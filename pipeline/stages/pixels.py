@@ -10,7 +10,7 @@ def run(plan: Plan, workers: int) -> None:
     """Renders into a memory map, or records that the set is too large for one."""
     samples, cache = opened_cache(plan)
     rendered = rendered_pictures(plan, samples, cache)
-    digest = views_digest(cache, rendered.numbers)
+    digest = views_digest(samples, cache, rendered.numbers)
     size = plan.experiment.pixels.size
     needed = rendered.numbers.shape[0] * rendered.numbers.shape[1] * size * size * 3 / 1e9
     if needed > plan.experiment.pixels.max_gb:

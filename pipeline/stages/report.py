@@ -24,7 +24,7 @@ def run(plan: Plan, results_folder: Path) -> None:
             f"{results_folder}: no finished trial of this experiment's settings here; run `scmd student` first"
         )
     cells = report.tabulate(trials, matrix.held_out, matrix.method)
-    text = report.page(cells, report.missing_lines(trials, wanted, plan.file))
+    text = report.page(cells, report.missing_lines(trials, wanted, plan.file, results_folder))
     results.replace_text(results_folder / "report.md", text)
     results.replace_text(results_folder / "report.json", json.dumps(report.plain(cells), indent=1) + "\n")
     say(text)

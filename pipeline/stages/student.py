@@ -88,7 +88,15 @@ def trained_from(plan: Plan, samples: Samples, cache: TeacherCache, method: str)
     """The part of a trial's card that says what it was trained from: two trials that differ here are two results."""
     return {
         **plan.trained_with(method),
-        "samples": digest({"rows": [[row.id, row.domain, row.label, row.position] for row in samples.rows]}),
+        "samples": digest(
+            {
+                "rows": [[row.id, row.domain, row.label, row.position] for row in samples.rows],
+                "found": samples.found,
+                "domains": list(samples.domains),
+                "exif": samples.exif,
+            }
+        ),
+        "dataset": plan.experiment.dataset,  # it seeds the trial
         "teacher_cache": cache.identity_digest,
         "views": plan.teacher.views,
     }
@@ -103,7 +111,7 @@ def _exam(plan: Plan, samples: Samples, cache: TeacherCache, trial: int) -> Exam
     rendered = rendered_pictures(plan, samples, cache)
     pictures: Pictures = rendered
     if store.facts(plan.pixels_folder)["stored"]:
-        pictures = Stored(plan.pixels_folder, views_digest(cache, rendered.numbers))
+        pictures = Stored(plan.pixels_folder, views_digest(samples, cache, rendered.numbers))
     row_of = {row.id: at for at, row in enumerate(cache.rows)}
     names = {name: at for at, name in enumerate(samples.domains)}
     split = plan.student.split

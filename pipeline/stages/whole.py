@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ def run(plan: Plan, results_folder: Path, page: Path | None, jobs: int, workers:
         require_domain(held_out, table.read(plan.samples_folder).domains)
     teacher.run(plan, workers)
     known, cache = opened_cache(plan)
-    if not store.is_current(plan.pixels_folder, views_digest(cache, recorded_views(cache))):
+    if not store.is_current(plan.pixels_folder, views_digest(known, cache, recorded_views(cache))):
         pixels.run(plan, workers)
     trials = matrix.trials()
     expected = {method: student.trained_from(plan, known, cache, method) for method in matrix.method}
@@ -66,9 +66,10 @@ def _run_trials(plan: Plan, results_folder: Path, jobs: int, todo: list[Trial], 
     record = Journal(results_folder, earlier, jobs)
     failed = []
     with ThreadPoolExecutor(jobs) as pool:
-        for trial, code in zip(todo, pool.map(lambda t: _run_trial(plan, results_folder, jobs, t), todo), strict=True):
-            if code:
-                failed.append(trial)
+        running = {pool.submit(_run_trial, plan, results_folder, jobs, trial): trial for trial in todo}
+        for done in as_completed(running):
+            if done.result():
+                failed.append(running[done])
             else:
                 record.note_finished()
     return failed
