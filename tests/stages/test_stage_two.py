@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from pipeline import experiment, replay
 from pipeline.cache import reader
 from pipeline.errors import ReplayError
-from pipeline.stages import opening
+from pipeline.samples.splits import is_out
+from pipeline.stages import opening, student
 from pipeline.views import render as rendering
 from pipeline.views.store import Rendered
 from tests.conftest import change, ok, refused
@@ -70,6 +71,30 @@ def test_the_number_is_the_held_out_domains_in_split(ready):
     assert metrics["accuracy"] == chosen["ink_in"]
     assert metrics["validation"] == pytest.approx((chosen["clay_out"] + chosen["neon_out"]) / 2)
     assert metrics["validation"] == max((row["clay_out"] + row["neon_out"]) / 2 for row in history.values())
+
+
+def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready, monkeypatch):
+    """With a picture that stands twice, so that a sample's number is not its row."""
+    shutil.copy(ready / "images/clay/disc/0.png", ready / "images/ink/disc/0a.png")
+    for stage in ("samples", "teacher", "pixels"):
+        ok(stage, cwd=ready)
+    monkeypatch.chdir(ready)
+    plan = experiment.load(ready / "configs/experiment.yaml")
+    samples, cache = opening.opened_cache(plan)
+    exam = student._exam(plan, samples, cache, 0)
+    lessons = student._lessons(plan, cache, exam, ["clay", "neon"])
+    assert len(samples.rows) == 37
+    assert len(cache.rows) == 36
+    assert [cache.rows[row].id for row in exam.rows] == [sample.id for sample in samples.rows]
+    assert list(exam.rows) != list(range(37))
+    out = is_out(samples, 0, "domainbed", 0.2)
+    for domain, inside in zip(("clay", "neon"), lessons.sources, strict=True):
+        expected = [at for at, sample in enumerate(samples.rows) if sample.domain == domain and not out[at]]
+        assert list(inside) == expected
+    judged = [at for at, sample in enumerate(samples.rows) if sample.domain == "ink" and not out[at]]
+    answers = cache.column("logits")[exam.rows[judged], 0].argmax(1)
+    right = [answer == samples.rows[at].label for answer, at in zip(answers, judged, strict=True)]
+    assert student._zero_shot(lessons, exam, "ink") == pytest.approx(np.mean(right))
 
 
 # What the replay must stop, and what it must let pass.
