@@ -94,3 +94,17 @@ def test_a_power_loss_leaves_no_listed_file_damaged(scene, tmp_path):
             assert staged or not [fault for fault in verify.cut(folder) if fault.path in listed], (upto, loss)
         work(folder)
         assert small.files(folder) == whole, (upto, loss)
+
+
+def test_killed_while_an_abandoned_building_is_removed(tmp_path):
+    """What is left of it must not pass for a begun cache when its settings come back."""
+    small.build(tmp_path / "whole" / "cache", seed=0)
+    small.build(tmp_path / "whole" / "cache", seed=1)
+    whole = small.files(tmp_path / "whole" / "cache")
+    for at in range(0, 60, 3):
+        folder = tmp_path / str(at) / "cache"
+        small.build(folder, seed=0)
+        assert shim.killed(lambda folder=folder: small.build(folder, seed=1), 350, after=True)
+        assert shim.killed(lambda folder=folder: small.build(folder, seed=0), at, after=True)
+        small.build(folder, seed=1)
+        assert small.files(folder) == whole, at

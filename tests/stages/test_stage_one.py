@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pipeline.cache import reader
 from pipeline.teacher import zero_shot
@@ -134,3 +135,16 @@ def kill_after_block(project, block: int) -> None:
 def test_a_cache_that_is_no_cache_is_refused(ready):
     (ready / CACHE / "zarr.json").write_text("{}")
     assert "zarr.json: not the file that the ledger lists" in refused("teacher", cwd=ready)
+
+
+def test_a_teacher_that_answers_with_no_numbers_stops_the_build_and_names_the_sample(project, tiny_teacher):
+    broken = project / "broken"
+    shutil.copytree(tiny_teacher, broken)
+    weights = load_file(broken / "open_clip_model.safetensors")
+    weights["visual.proj"][0, 0] = float("nan")
+    save_file(weights, broken / "open_clip_model.safetensors")
+    change(project, "teachers/tiny.yaml", model=f"local-dir:{broken}")
+    ok("samples", cwd=project)
+    sentence = refused("teacher", cwd=project)
+    assert "sample clay/disc/0.png: the teacher's features hold NaN or infinity" in sentence
+    assert list((project / CACHE / "ledger").iterdir()) == [project / CACHE / "ledger/head.json"]
