@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from pipeline.config import Section
 from pipeline.errors import InputError
+from pipeline.results import replace_text
 
 
 class Sitting(Section):
@@ -23,8 +24,6 @@ class Sitting(Section):
 
 
 _SITTINGS = TypeAdapter(list[Sitting])
-
-
 FILE = "sittings.json"
 
 
@@ -54,9 +53,7 @@ class Journal:
         self._finished += 1
         seconds = round(time.monotonic() - self._started, 1)
         now = Sitting(trials=self._finished, seconds=seconds, jobs=self._jobs, machine=machine())
-        partial = self._file.with_name(f"{FILE}.partial")
-        partial.write_bytes(_SITTINGS.dump_json([*self._earlier, now], indent=1))
-        partial.replace(self._file)
+        replace_text(self._file, _SITTINGS.dump_json([*self._earlier, now], indent=1).decode())
 
 
 def machine() -> str:

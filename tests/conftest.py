@@ -55,6 +55,11 @@ def refused(*arguments: str, cwd: Path, env: dict | None = None) -> str:
     return sentences[0]
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    """Relative path → content of everything below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def draw_image(domain: str, name: str, number: int) -> Image.Image:
     """A disc or a square of its own place, size and colour on its domain's ground."""
     random = np.random.default_rng([DOMAINS.index(domain), CLASSES.index(name), number])

@@ -13,7 +13,7 @@ ROOMS = {
     "config": set(),
     "progress": set(),
     "provenance": set(),
-    "journal": set(),
+    "journal": {"results"},
     "samples": set(),
     "views": {"samples"},
     "teacher": {"samples", "views"},

@@ -27,8 +27,9 @@ def run(plan: Plan, results_folder: Path, page: Path | None, jobs: int, workers:
     """Stage one is completed, `jobs` trials run at a time, and the report (and the page) is written at the end."""
     samples.run(plan)
     matrix = plan.experiment.matrix
+    domains = table.read(plan.samples_folder).domains
     for held_out in matrix.held_out:
-        require_domain(held_out, table.read(plan.samples_folder).domains)
+        require_domain(held_out, domains)
     teacher.run(plan, workers)
     known, cache = opened_cache(plan)
     if not store.is_current(plan.pixels_folder, views_digest(known, cache, recorded_views(cache))):
@@ -85,10 +86,9 @@ def _run_trial(plan: Plan, results_folder: Path, jobs: int, trial: Trial) -> int
 
 def _write_page(plan: Plan, results_folder: Path, page: Path) -> None:
     """The report with the command, machine and duration that made it, as a page to publish."""
-    student_settings = plan.student
     command = f"scmd run --experiment {plan.file} --results {results_folder} --page {page}"
     made = [
-        f"Made by `{command}`: {student_settings.steps} steps of {student_settings.batch} images a source domain.",
+        f"Made by `{command}`: {plan.student.steps} steps of {plan.student.batch} images a source domain.",
         "",
         *journal.lines(journal.read(results_folder)),
     ]

@@ -14,6 +14,7 @@ from pipeline.cache.metadata import read_group
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError
+from tests.conftest import files
 
 SHAPE = Shape(samples=10, views=3, classes=4, prompts=2, embedding=5, block=4)
 TEXTS = [["a", "b", "c", "d"], ["A", "B", "C", "D"]]
@@ -25,8 +26,10 @@ def rows(count: int) -> list[Row]:
     return [Row(f"{number:064x}", 10 + number, 20) for number in range(count)]
 
 
-def attributes(shape: Shape, chain: str) -> dict:
-    identity = {"templates": ["{}", "{}!"], "classes": ["a", "b", "c", "d"], "teacher": {"embedding": shape.embedding}}
+def attributes(shape: Shape, chain: str, **more) -> dict:
+    """The group's; `more` goes into the identity."""
+    known = {"templates": ["{}", "{}!"], "classes": ["a", "b", "c", "d"], "teacher": {"embedding": shape.embedding}}
+    identity = {**known, **more}
     return {
         "format": 1,
         "identity": identity,
@@ -71,10 +74,6 @@ def assert_whole(folder, shape=SHAPE) -> None:
         for row in range(shape.samples):
             for view in range(shape.views):
                 assert (column[row, view] == value(name, row, view, spec.width(shape)).astype(spec.dtype)).all()
-
-
-def files(folder) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.mark.parametrize("chain", ["raw", "zstd"])

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.cache import verify
 from pipeline.errors import CacheError
+from tests.conftest import files
 from tests.faults import crash, shim, small
 
 # What is interrupted: a new cache; more images and views; other drawing, so another cache built beside and switched.
@@ -32,7 +33,7 @@ def scene(request, tmp_path_factory):
     whole = prepare(tmp_path_factory.mktemp("whole") / "set/cache")
     calls = shim.count(lambda: small.build(whole, **wanted))
     assert calls > 100
-    return prepare, lambda folder: small.build(folder, **wanted), calls, small.files(whole)
+    return prepare, lambda folder: small.build(folder, **wanted), calls, files(whole.parent)
 
 
 def test_killed_before_or_after_any_call_it_ends_as_if_undisturbed(scene, tmp_path):
@@ -43,7 +44,7 @@ def test_killed_before_or_after_any_call_it_ends_as_if_undisturbed(scene, tmp_pa
             # A call that fails, as looking for a staged file may, has no after.
             assert shim.killed(lambda folder=folder: work(folder), at, after=after) or after
             work(folder)
-            assert small.files(folder) == whole, (at, after)
+            assert files(folder.parent) == whole, (at, after)
 
 
 def test_killed_again_while_it_resumes(scene, tmp_path):
@@ -54,7 +55,7 @@ def test_killed_again_while_it_resumes(scene, tmp_path):
         for at in random.integers(0, calls, 3):
             shim.killed(lambda folder=folder: work(folder), int(at), after=bool(at % 2))
         work(folder)
-        assert small.files(folder) == whole
+        assert files(folder.parent) == whole
 
 
 @pytest.mark.parametrize("code", [shim.NO_ROOM, shim.BROKEN])
@@ -72,14 +73,14 @@ def test_a_refused_call_is_one_sentence_and_the_next_run_goes_on(scene, tmp_path
         # Clearing the old cache away, at the end, needs no room.
         assert refused or for_ever
         work(folder)
-        assert small.files(folder) == whole, at
+        assert files(folder.parent) == whole, at
 
 
 def test_a_power_loss_leaves_no_listed_file_damaged(scene, tmp_path):
     prepare, work, _, whole = scene
     recorded = prepare(tmp_path / "recorded" / "cache")
     start = {f"cache/{path.relative_to(recorded)}": None for path in recorded.rglob("*") if path.is_dir()}
-    start |= small.files(recorded)
+    start |= files(recorded.parent)
     start |= {"cache": None} if recorded.exists() else {}
     calls = shim.Recorder(recorded.parent).record(lambda: work(recorded))
     random = np.random.default_rng(1)
@@ -93,18 +94,18 @@ def test_a_power_loss_leaves_no_listed_file_damaged(scene, tmp_path):
             assert not broken
             assert staged or not [fault for fault in verify.cut(folder) if fault.path in listed], (upto, loss)
         work(folder)
-        assert small.files(folder) == whole, (upto, loss)
+        assert files(folder.parent) == whole, (upto, loss)
 
 
 def test_killed_while_an_abandoned_building_is_removed(tmp_path):
     """What is left of it must not pass for a begun cache when its settings come back."""
     small.build(tmp_path / "whole" / "cache", seed=0)
     small.build(tmp_path / "whole" / "cache", seed=1)
-    whole = small.files(tmp_path / "whole" / "cache")
+    whole = files(tmp_path / "whole")
     for at in range(0, 60, 3):
         folder = tmp_path / str(at) / "cache"
         small.build(folder, seed=0)
         assert shim.killed(lambda folder=folder: small.build(folder, seed=1), 350, after=True)
         assert shim.killed(lambda folder=folder: small.build(folder, seed=0), at, after=True)
         small.build(folder, seed=1)
-        assert small.files(folder) == whole, at
+        assert files(folder.parent) == whole, at

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from pipeline.cache import reader
-from tests.conftest import change, ok, refused, run_scmd
-from tests.stages.test_stage_one import CACHE, files, passed
+from tests.conftest import change, files, ok, refused, run_scmd
+from tests.stages.test_stage_one import CACHE, passed
 
 CHUNK = "image_features/c/1/2/0"
 

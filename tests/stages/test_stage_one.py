@@ -14,13 +14,9 @@ from safetensors.torch import load_file, save_file
 from pipeline.cache import reader
 from pipeline.teacher import zero_shot
 from pipeline.views.draw import Distribution, draw
-from tests.conftest import ROOT, change, draw_image, ok, refused
+from tests.conftest import ROOT, change, draw_image, files, ok, refused
 
 CACHE = "cache/toy/tiny"
-
-
-def files(folder) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def passed(output: str) -> int:
