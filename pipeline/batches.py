@@ -13,20 +13,19 @@ from pipeline.views.store import Pictures
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (B, 3, H, W) normalised, `labels` and `domains` (B,) int64, `teacher_logits` (B, C) float32.
+    """`images` (B, 3, H, W) normalised, `labels` (B,) int64, `teacher_logits` (B, C) float32.
 
     `text` is the same for every batch: the (C, D) unit class embeddings.
     """
 
     images: Tensor
     labels: Tensor
-    domains: Tensor
     teacher_logits: Tensor
     text: Tensor
 
     def part(self, indices: Tensor) -> "Batch":
         """The samples at (n,) indices, in their order."""
-        rows = (self.images[indices], self.labels[indices], self.domains[indices], self.teacher_logits[indices])
+        rows = (self.images[indices], self.labels[indices], self.teacher_logits[indices])
         return Batch(*rows, self.text)
 
     def to(self, device: torch.device) -> "Batch":
@@ -54,7 +53,6 @@ class Lessons:
     text: np.ndarray
     rows: np.ndarray
     labels: np.ndarray
-    domains: np.ndarray
     sources: tuple[np.ndarray, ...]
 
     @property
@@ -95,7 +93,6 @@ class Steps:
         return Batch(
             normalise(lessons.pictures.take(rows, views), self.mean, self.std),
             torch.from_numpy(lessons.labels[samples]),
-            torch.from_numpy(lessons.domains[samples]),
             torch.from_numpy(lessons.logits[rows, views].astype(np.float32)),
             self.text,
         )

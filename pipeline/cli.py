@@ -9,6 +9,7 @@ import typer
 
 from pipeline import experiment
 from pipeline.errors import ScmdError
+from pipeline.experiment import DEFAULT
 from pipeline.progress import say
 
 app = typer.Typer(
@@ -22,7 +23,6 @@ ExperimentFile = Annotated[Path, typer.Option("--experiment", help="The experime
 Workers = Annotated[int, typer.Option(min=0, help="Processes that decode and draw (0: none beside the main one).")]
 Results = Annotated[Path, typer.Option(help="Where students and the report go.")]
 
-DEFAULT = Path("configs/experiment.yaml")
 RESULTS = Path("results")
 CORES = min(os.cpu_count() or 1, 8)
 

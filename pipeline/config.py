@@ -75,4 +75,7 @@ def _sentence(fault, section: type[Section]) -> str:
     if fault["type"] == "missing":
         return f"`{key}` is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"`{key}` is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+    message = f"{message[0].lower()}{message[1:]}"
+    # A whole section is told by its key alone.
+    value = "" if isinstance(fault["input"], dict | list) else f" is {fault['input']!r}"
+    return f"`{key}`{value}: {message}"

@@ -1,5 +1,6 @@
 """An experiment: which data set, teacher, student, methods and trials; where their files are; checks that join them."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,8 @@ from pipeline.selector import kept
 from pipeline.student import ModelSettings
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.training import OptimiserSettings
+
+DEFAULT = Path("configs/experiment.yaml")
 
 # Below these the selector starves: a trial of 440 steps with 12 images kept fell from 66 % (KD) to 38 %.
 FEW_STEPS, FEW_KEPT = 800, 16
@@ -55,6 +58,13 @@ class Experiment(Section):
     pixels: PixelSettings
     matrix: Matrix
     methods: dict[str, dict]
+
+    @field_validator("images")
+    @classmethod
+    def _written_out(cls, images):
+        if str(images).startswith("~"):
+            raise ValueError("write the path out, as DVC does not know `~`")
+        return images
 
     @field_validator("methods")
     @classmethod
@@ -128,6 +138,10 @@ class Plan:
     dataset: DatasetSettings
     teacher: TeacherSettings
     student: StudentSettings
+
+    def command(self, stage: str) -> str:
+        """How a user calls a stage of this experiment."""
+        return f"scmd {stage}" if self.file == DEFAULT else shlex.join(["scmd", stage, "--experiment", str(self.file)])
 
     @property
     def samples_folder(self) -> Path:

@@ -17,7 +17,7 @@ from pipeline.results import replace_text
 class Sitting(Section):
     """One call of `scmd run`, up to the last trial that it finished."""
 
-    trials: int
+    trials: tuple[str, ...]
     seconds: float
     jobs: int
     machine: str
@@ -46,13 +46,13 @@ class Journal:
         self._earlier = list(earlier)
         self._started = time.monotonic()
         self._jobs = jobs
-        self._finished = 0
+        self._finished: list[str] = []
 
-    def note_finished(self) -> None:
+    def note_finished(self, trial: str) -> None:
         """One more trial of this sitting is done."""
-        self._finished += 1
+        self._finished.append(trial)
         seconds = round(time.monotonic() - self._started, 1)
-        now = Sitting(trials=self._finished, seconds=seconds, jobs=self._jobs, machine=machine())
+        now = Sitting(trials=tuple(self._finished), seconds=seconds, jobs=self._jobs, machine=machine())
         replace_text(self._file, _SITTINGS.dump_json([*self._earlier, now], indent=1).decode())
 
 
@@ -71,8 +71,13 @@ def _processor() -> str:
 
 
 def lines(sittings: Sequence[Sitting]) -> list[str]:
-    """One Markdown item a sitting."""
-    return [
-        f"- {sitting.trials} trials in {sitting.seconds / 60:.0f} minutes, {sitting.jobs} at a time, on {sitting.machine}"
-        for sitting in sittings
-    ]
+    """One Markdown item for each sitting of which a trial still counts: a later one may have run it again."""
+    items = []
+    for at, sitting in enumerate(sittings):
+        again = {trial for later in sittings[at + 1 :] for trial in later.trials}
+        left, done = len(set(sitting.trials) - again), len(sitting.trials)
+        kept = "" if left == done else f" ({left} of them are in the table)"
+        minutes = f"{sitting.seconds / 60:.0f} minutes"
+        if left:
+            items.append(f"- {done} trials{kept} in {minutes}, {sitting.jobs} at a time, on {sitting.machine}")
+    return items

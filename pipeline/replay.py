@@ -1,8 +1,11 @@
 """Before training: does the student see the pictures that the teacher saw? A few hundred views are drawn again."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from pipeline.errors import ReplayError
+from pipeline.samples.loading import Loader
 from pipeline.views.render import PROBE_TOLERANCE, probe, render
 from pipeline.views.store import Pictures, Rendered
 
@@ -21,22 +24,32 @@ def check(
     random = np.random.default_rng([seed, len(rows)])
     replayed = zip(random.choice(rows, REPLAYED), random.integers(0, rendered.numbers.shape[1], REPLAYED), strict=True)
     chosen = [(int(row), int(view)) for row, view in replayed]
-    for row, view in chosen:
-        if view == 0:  # the teacher's clean view is its own preprocessing, which stage two does not have
-            continue
-        drawn = render(rendered.load(row), rendered.numbers[row, view], teacher_size)
-        seen = probes[row, view]
-        if _differs(probe(drawn), seen):
-            raise ReplayError(f"{_place(rendered, row, view)}: the teacher saw another picture; {_cause(drawn, seen)}")
+    require_seen(chosen, rendered.load, rendered.numbers, probes, teacher_size)
     for row, view in chosen:
         stored = pictures.take(np.array([row]), np.array([view]))[0]
         if _differs(stored, rendered.take(np.array([row]), np.array([view]))[0]):
-            place = _place(rendered, row, view)
+            place = _place(rendered.load, row, view)
             raise ReplayError(f"{place}: the stored picture is not the recorded view; run `scmd pixels` again")
 
 
-def _place(rendered: Rendered, row: int, view: int) -> str:
-    return f"sample {rendered.load.key(row)}, view {view}"
+def require_seen(
+    chosen: Iterable[tuple[int, int]], load: Loader, numbers: np.ndarray, probes: np.ndarray, teacher_size: int
+) -> None:
+    """Draws (row, view) pairs again by their recorded `numbers` (N, V, 11) and compares the pixel probes (N, V, 48).
+
+    View 0 is passed over: the teacher's clean view is its own preprocessing, which stage two does not have.
+    """
+    for row, view in chosen:
+        if view == 0:
+            continue
+        drawn = render(load(row), numbers[row, view], teacher_size)
+        seen = probes[row, view]
+        if _differs(probe(drawn), seen):
+            raise ReplayError(f"{_place(load, row, view)}: the teacher saw another picture; {_cause(drawn, seen)}")
+
+
+def _place(load: Loader, row: int, view: int) -> str:
+    return f"sample {load.key(row)}, view {view}"
 
 
 def _differs(one: np.ndarray, other: np.ndarray) -> bool:

@@ -112,19 +112,10 @@ def missing_lines(trials: list[dict], wanted: list[tuple[str, str, int]], experi
     if not gaps:
         return []
     held_out, method, trial = gaps[0]
-    arguments = (
-        "--experiment",
-        experiment,
-        "--held-out",
-        held_out,
-        "--method",
-        method,
-        "--trial",
-        trial,
-        "--results",
-        results,
+    where, what, there_to = (shlex.quote(str(part)) for part in (experiment, held_out, results))
+    command = (
+        f"scmd student --experiment {where} --held-out {what} --method {method} --trial {trial} --results {there_to}"
     )
-    command = shlex.join(["scmd", "student", *map(str, arguments)])
     return ["", f"{len(wanted) - len(gaps)} of {len(wanted)} trials are done; the first that is missing: `{command}`"]
 
 

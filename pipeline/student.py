@@ -74,11 +74,15 @@ def batch_norms(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
-def build_predictor(backbone: str, pretrained: bool | str, classes: int, dropout: float) -> Predictor:
-    """Raises InputError for an unknown backbone, or weights that are not on this machine and cannot be downloaded."""
-    if not timm.is_model(backbone.split(".")[0]):
-        raise InputError(f"student backbone `{backbone}` is no model of timm; `timm.list_models()` lists them")
+def build_predictor(backbone: str, pretrained: bool | str, classes: int, dropout: float, size: int) -> Predictor:
+    """A predictor of square pictures of `size` pixels.
+
+    Raises InputError for an unknown backbone, or weights that are not on this machine and cannot be downloaded.
+    """
+    _require_known(backbone)
     arguments: dict = {"pretrained": bool(pretrained)}
+    if getattr(timm.get_pretrained_cfg(backbone), "fixed_input_size", False):
+        arguments["img_size"] = size  # a transformer's positions are made for one size
     if isinstance(pretrained, str):
         arguments["pretrained_cfg_overlay"] = {"file": pretrained}
     try:
@@ -92,6 +96,17 @@ def build_predictor(backbone: str, pretrained: bool | str, classes: int, dropout
     return Predictor(network, classes, dropout)
 
 
+def _require_known(backbone: str) -> None:
+    architecture, _, tag = backbone.partition(".")
+    if not timm.is_model(architecture):
+        raise InputError(f"student backbone `{backbone}` is no model of timm; `timm.list_models()` lists them")
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise InputError(
+            f"student backbone `{backbone}`: timm has no weights `{tag}` of {architecture} ({', '.join(tags) or 'none'})"
+        )
+
+
 def build(
     *,
     backbone: str,
@@ -101,12 +116,13 @@ def build(
     projector: str,
     classes: int,
     embedding: int,
+    size: int,
     seed: int,
 ) -> Student:
     """A student whose new weights depend on `seed` alone, so that all methods of a trial start equal."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        predictor = build_predictor(backbone, pretrained, classes, dropout)
+        predictor = build_predictor(backbone, pretrained, classes, dropout, size)
         width = predictor.classifier.in_features
         head: nn.Module = nn.Linear(width, embedding, bias=False)
         if projector == "mlp":

@@ -43,6 +43,10 @@ def test_all_faults_of_a_file_are_reported_together(tmp_path):
         assert key in message
 
 
+def test_a_section_is_told_by_its_key_without_its_content(tmp_path):
+    assert "`steps`: input should be a valid integer" in refused(tmp_path, "inner: {lr: 1}\nsteps: {a: 1}\n")
+
+
 def test_a_missing_key_is_named(tmp_path):
     assert "`inner` is missing" in refused(tmp_path, "steps: 1\n")
 

@@ -8,7 +8,7 @@ import torch
 from pipeline import student
 from pipeline.errors import InputError
 
-SMALL = {"backbone": "resnet10t", "pretrained": False, "dropout": 0.0, "classes": 5, "embedding": 7}
+SMALL = {"backbone": "resnet10t", "pretrained": False, "dropout": 0.0, "classes": 5, "embedding": 7, "size": 32}
 
 
 def build(seed=0, batch_norm="trained", projector="linear", **changes):
@@ -59,6 +59,16 @@ def test_the_scale_is_clamped_to_clips_range():
 def test_an_unknown_backbone_is_refused():
     with pytest.raises(InputError, match="is no model of timm"):
         build(backbone="resnet9000")
+
+
+def test_weights_that_timm_does_not_know_are_refused_with_those_it_has():
+    with pytest.raises(InputError, match=r"timm has no weights `best` of resnet10t \(c3_in1k\)"):
+        build(backbone="resnet10t.best")
+
+
+def test_a_transformer_takes_pictures_of_the_students_size():
+    model = build(backbone="vit_tiny_patch16_224", size=48)
+    assert model(torch.randn(2, 3, 48, 48)).logits.shape == (2, 5)
 
 
 def test_weights_that_cannot_be_had_say_how_to_give_a_file(monkeypatch):

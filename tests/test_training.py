@@ -58,7 +58,7 @@ def steps(of: Exam) -> Steps:
     sources = tuple(np.flatnonzero((of.domains == d) & ~of.out) for d in (0, 1))
     logits = random.standard_normal((SAMPLES, VIEWS, CLASSES)).astype(np.float16)
     text = F.normalize(torch.randn(CLASSES, 8, generator=torch.Generator().manual_seed(0)), dim=1).numpy()
-    return Steps(Lessons(of.pictures, logits, text, of.rows, of.labels, of.domains, sources), 4, 5, MEAN, STD)
+    return Steps(Lessons(of.pictures, logits, text, of.rows, of.labels, sources), 4, 5, MEAN, STD)
 
 
 def fresh(batch_norm="trained"):
@@ -70,6 +70,7 @@ def fresh(batch_norm="trained"):
         projector="linear",
         classes=CLASSES,
         embedding=8,
+        size=16,
         seed=0,
     )
 

@@ -33,9 +33,9 @@ def description(cache: TeacherCache) -> Iterator[str]:
     yield f"storage     format {cache.attributes.format}, {cache.attributes.codec}, blocks of {shape.block} samples"
     for record in provenance(cache):
         yield "made with   " + ", ".join(f"{key} {value}" for key, value in record.items())
-    listed = [cache.block_ledger(block).files for block in range(shape.blocks)]
+    listed = [cache.block_ledger(block) for block in range(shape.blocks)]
     for array in VIEW_ARRAYS:
-        size = sum(entry.size for files in listed for path, entry in files.items() if path.startswith(f"{array}/"))
+        size = sum(entry.size for one in listed for path, entry in one.files.items() if path.startswith(f"{array}/"))
         yield f"{array:<15} {size:>15,} bytes, {size // shape.views:>13,} a view"
     yield f"blocks down, views across (■ whole, ▪ some arrays, · nothing): {len(cache.incomplete_blocks())} to finish"
     step = -(-shape.blocks // _MAP_LINES)
@@ -49,8 +49,7 @@ def description(cache: TeacherCache) -> Iterator[str]:
 
 def _mark(cache: TeacherCache, listed: list, blocks: range, view: int) -> str:
     there = [
-        (entry := listed[block].get(chunk_path(array, block, view))) is not None
-        and entry.rows == cache.shape.rows(block)
+        listed[block].rows_of(chunk_path(array, block, view)) == cache.shape.rows(block)
         for block in blocks
         for array in VIEW_ARRAYS
     ]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipeline.errors import CacheError
 
-# Parts that only prompts and classes change; the image pass does not depend on them.
-TEXT_PARTS = ("templates", "classes")
+# Parts that the image pass does not depend on.
+TEXT_PARTS = ("templates", "classes", "logits")
 
 
 def canonical(data: object) -> bytes:
@@ -24,7 +24,7 @@ def digest(identity: dict) -> str:
 
 
 def image_part(identity: dict) -> dict:
-    """The identity without prompts and classes."""
+    """The identity without what only text embeddings and logits follow from."""
     return {key: value for key, value in identity.items() if key not in TEXT_PARTS}
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from pipeline.cache import documents
 from pipeline.cache.files import PARTIAL, STAGED, read_file, sha256, staged, sync_folder, take_place, walk, write_file
@@ -35,15 +35,16 @@ class _Document(Section):
     provenance: tuple[dict, ...]
 
 
-_PARSER = TypeAdapter(_Document)
-
-
 @dataclass(frozen=True)
 class Ledger:
     """Path → entry, and who computed it: a list of provenance records, one for each run that added to it."""
 
     files: Mapping[str, Entry]
     provenance: tuple[dict, ...] = ()
+
+    def rows_of(self, path: str) -> int:
+        """How many samples a listed chunk holds; 0 where it is not listed."""
+        return self.files[path].rows if path in self.files else 0
 
     def body(self) -> dict:
         files = {path: entry.model_dump() for path, entry in sorted(self.files.items())}
@@ -77,7 +78,7 @@ def parse(data: bytes, where: str) -> Ledger:
     """Raises CacheError where it is not, byte for byte, what this module writes."""
     document = documents.parse(data, where)
     try:
-        parsed = _PARSER.validate_python(document, strict=False)
+        parsed = _Document.model_validate(document, strict=False)
     except ValidationError:
         parsed = None
     ledger = Ledger(parsed.files, parsed.provenance) if parsed else Ledger({})

@@ -123,7 +123,9 @@ def read_group(data: bytes, where: str) -> Attributes:
 def require_array(data: bytes, name: str, shape: Shape, chain: str, where: str) -> None:
     """Raises CacheError where an array's `zarr.json` declares anything but what format 1 has for this shape."""
     size, chunk, dtype = arrays(shape)[name]
-    plain = {"name": "bytes"} if np_itemsize(dtype) == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
+    plain = (
+        {"name": "bytes"} if byte_count((), dtype) == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
+    )
     zstd = {"name": "zstd", "configuration": {"level": 3, "checksum": False}}
     expected = {
         "zarr_format": 3,
@@ -136,10 +138,6 @@ def require_array(data: bytes, name: str, shape: Shape, chain: str, where: str) 
         "codecs": [plain, *([zstd] if chain == CHAINS[1] else []), {"name": "crc32c"}],
     }
     _require(documents.parse(data, where), expected, {"attributes": {}, "storage_transformers": []}, where)
-
-
-def np_itemsize(dtype: str) -> int:
-    return byte_count((), dtype)
 
 
 def _require(found: dict, expected: dict, optional: dict, where: str) -> None:

@@ -90,10 +90,10 @@ class TeacherCache:
         """Blocks that lack a chunk of any array, or rows of one."""
         lacking = []
         for block in range(self.shape.blocks):
-            files, rows = self.block_ledger(block).files, self.shape.rows(block)
+            listed, rows = self.block_ledger(block), self.shape.rows(block)
             places = ((array, view) for array in VIEW_ARRAYS for view in range(self.shape.views))
             paths = (chunk_path(array, block, view) for array, view in places)
-            if any(path not in files or files[path].rows < rows for path in paths):
+            if any(listed.rows_of(path) < rows for path in paths):
                 lacking.append(block)
         return lacking
 

@@ -127,7 +127,7 @@ def faults(folder: Path) -> Iterator[Fault]:
         yield Fault(ledger.path_of(HEAD), head_fault)
     if cache:
         yield from _beyond(cache, files)
-    yield from strays(folder)
+    yield from _strays(folder, files, broken)
 
 
 def _beyond(cache: TeacherCache, files: Mapping[str, Entry]) -> Iterator[Fault]:
@@ -141,7 +141,10 @@ def _beyond(cache: TeacherCache, files: Mapping[str, Entry]) -> Iterator[Fault]:
 
 def strays(folder: Path) -> Iterator[Fault]:
     """What lies in the folder and is named by no ledger, and what is no plain file."""
-    files, broken = listed_files(folder)
+    yield from _strays(folder, *listed_files(folder))
+
+
+def _strays(folder: Path, files: Mapping[str, Entry], broken: list[Fault]) -> Iterator[Fault]:
     undecided = {fault.path for fault in broken}
     ledgers = {ledger.path_of(name) for name in _ledger_names(folder)}
     for path, state in walk(folder):

@@ -57,20 +57,20 @@ class Writer:
         """What is still to compute of some arrays, block by block; views with the same gaps together."""
         work = []
         for block in range(self.shape.blocks):
-            files = ledger.read(self.folder, ledger.name_of(block)).files
+            listed = ledger.read(self.folder, ledger.name_of(block))
             gaps: dict[tuple[int, tuple[str, ...]], list[int]] = {}
             for view in range(self.shape.views):
-                for first, lacking in self._gaps(files, block, view, arrays).items():
+                for first, lacking in self._gaps(listed, block, view, arrays).items():
                     gaps.setdefault((first, tuple(lacking)), []).append(view)
             work += [Work(block, first, tuple(views), lacking) for (first, lacking), views in sorted(gaps.items())]
         return work
 
-    def _gaps(self, files: Mapping[str, Entry], block: int, view: int, arrays: tuple[str, ...]) -> dict[int, list[str]]:
+    def _gaps(self, listed: Ledger, block: int, view: int, arrays: tuple[str, ...]) -> dict[int, list[str]]:
         """First missing row → the arrays that lack it."""
         gaps: dict[int, list[str]] = {}
         for name in arrays:
             path = chunk_path(name, block, view)
-            done = files[path].rows if path in files and path not in self.harmed else 0
+            done = 0 if path in self.harmed else listed.rows_of(path)
             if done < self.shape.rows(block):
                 gaps.setdefault(done, []).append(name)
         return gaps

@@ -11,7 +11,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 
 
 def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], Counter[str]]:
-    """All image files below `root` and how many files of other suffixes were skipped in each domain.
+    """All image files below `root`, and how many files of each domain were skipped: other suffixes, or in no class folder.
 
     Without `domains` every folder below `root` is one. Raises InputError for a missing or empty root.
     """
@@ -28,6 +28,7 @@ def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], Coun
     found: list[Found] = []
     skipped: Counter[str] = Counter()
     for domain in names:
+        skipped[domain] = sum(entry.is_file() for entry in (root / domain).iterdir())
         for class_name in sorted(entry.name for entry in (root / domain).iterdir() if _is_open(entry)):
             files, others = _files(root / domain / class_name)
             if not files:

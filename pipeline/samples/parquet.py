@@ -30,18 +30,27 @@ def files_of(root: Path) -> list[Path]:
 
 
 def scan(root: Path, columns: Columns, domains: tuple[str, ...] | None, classes: tuple[str, ...] | None) -> list[Found]:
-    """All rows of the wanted domains. Integer labels take their names from the configuration or the file's metadata."""
-    found = []
+    """All rows of the wanted domains. Integers take their names from the file's metadata.
+
+    Without published names `classes` gives those of labels, in their order, and a domain is called by its number.
+    """
+    found, others = [], set()
     for path in files_of(root):
         file = _open(path)
-        names = classes or _published_classes(file)
         domain_column, label_column = (_column(file, path, name) for name in (columns.domain, columns.label))
-        _column(file, path, columns.image)
+        _require_bytes(file, path, _column(file, path, columns.image))
+        domain_names, class_names = _published(file, columns.domain), _published(file, columns.label) or classes
         table = file.read(columns=[domain_column, label_column])
         pairs = zip(_values(table, columns.domain), _values(table, columns.label), strict=True)
-        for row, (domain, label) in enumerate(pairs):
+        for row, (value, label) in enumerate(pairs):
+            domain = _name(value, domain_names) or str(value)
             if domains is None or domain in domains:
-                found.append(Found(f"{path.name}#{row}", str(domain), _class_name(label, names, path, row)))
+                found.append(Found(f"{path.name}#{row}", domain, _class_name(label, class_names, path, row)))
+            else:
+                others.add(domain)
+    if missing := sorted(set(domains or ()) - {place.domain for place in found}):
+        there = ", ".join(sorted({place.domain for place in found} | others)) or "none"
+        raise InputError(f"{root}: no row of domain `{missing[0]}`; column `{columns.domain}` has {there}")
     return found
 
 
@@ -68,18 +77,33 @@ def _values(table: pa.Table, name: str) -> list:
     return column.to_pylist()
 
 
-def _published_classes(file: pq.ParquetFile) -> tuple[str, ...] | None:
-    metadata = file.schema_arrow.metadata or {}
-    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    names = features.get("label", {}).get("names")
-    return tuple(names) if names else None
+def _require_bytes(file: pq.ParquetFile, path: Path, name: str) -> None:
+    leaf = next(c for i in range(len(file.schema)) if (c := file.schema.column(i)).path == name)
+    if leaf.physical_type != "BYTE_ARRAY" or leaf.logical_type.type != "NONE":
+        kind = leaf.physical_type if leaf.logical_type.type == "NONE" else leaf.logical_type.type
+        raise InputError(
+            f"{path}: column `{name}` holds {kind.lower()}, not the bytes of image files; name theirs as `columns.image`"
+        )
+
+
+def _published(file: pq.ParquetFile, column: str) -> tuple[str, ...] | None:
+    """The names that Hugging Face's metadata gives the integers of a column."""
+    try:
+        features = json.loads((file.schema_arrow.metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(str(name) for name in features[column]["names"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _name(value: object, names: tuple[str, ...] | None) -> str | None:
+    if isinstance(value, str):
+        return value
+    return names[value] if isinstance(value, int) and names and 0 <= value < len(names) else None
 
 
 def _class_name(label: object, names: tuple[str, ...] | None, path: Path, row: int) -> str:
-    if isinstance(label, str):
-        return label
-    if isinstance(label, int) and names and 0 <= label < len(names):
-        return names[label]
+    if name := _name(label, names):
+        return name
     raise InputError(
         f"{path}, row {row}: label {label!r} has no class name; list `classes` in the data set's configuration "
         "in the order of the labels"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import replay as replays
 from pipeline.cache import compare, ledger, lock, reader, verify
 from pipeline.cache import identity as identities
 from pipeline.cache.files import read_file, sha256
@@ -21,7 +22,7 @@ from pipeline.stages import teacher
 from pipeline.stages.opening import loader
 from pipeline.stages.site import Site
 from pipeline.views.draw import draw
-from pipeline.views.render import PROBE_TOLERANCE, probe, render
+from pipeline.views.render import PROBE_TOLERANCE
 
 # A recomputed row may differ by another device's rounding, which half precision keeps below this share of its norm.
 FEATURE_TOLERANCE = 2e-3
@@ -63,15 +64,14 @@ def replay(plan: Plan, count: int) -> None:
     """Draws `count` random views again and compares them with the cache's pixel probes."""
     cache = reader.open_complete(plan.cache_folder)
     samples = table.read(plan.samples_folder)
-    load = loader(plan, samples, cache.rows)
-    probes, numbers = cache.column("pixel_probe"), cache.column("views")
     chosen = _chosen(cache, samples, count, first_view=1)
-    for row, view in chosen:
-        seen = probe(render(load(row), numbers[row, view], cache.attributes.render_size))
-        if (np.abs(seen.astype(int) - probes[row, view].astype(int)) > PROBE_TOLERANCE).any():
-            raise CacheError(
-                f"{plan.cache_folder}: sample {load.key(row)}, view {view}: the teacher saw another picture"
-            )
+    replays.require_seen(
+        chosen,
+        loader(plan, samples, cache.rows),
+        cache.column("views"),
+        cache.column("pixel_probe"),
+        cache.attributes.render_size,
+    )
     say(f"{len(chosen)} views drawn again: the same pictures within {PROBE_TOLERANCE} levels of 255")
 
 

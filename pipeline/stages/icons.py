@@ -16,7 +16,7 @@ from pipeline.progress import say, track
 from pipeline.samples.images import decode
 from pipeline.teacher import clip as clips
 from pipeline.teacher import prompts, zero_shot
-from pipeline.teacher.settings import LOCAL
+from pipeline.teacher.settings import LOCAL, TeacherSettings
 
 DATA = Path("pipeline/data")
 TEACHER = DATA / "icons_teacher"
@@ -41,7 +41,7 @@ def run_build(package: Path) -> None:
 
 
 def _teacher() -> clips.Clip:
-    return clips.load(f"{LOCAL}{TEACHER}", None, None, torch.device("cpu"))
+    return clips.load(TeacherSettings(model=f"{LOCAL}{TEACHER}"), torch.device("cpu"))
 
 
 def embed(teacher: clips.Clip, images: np.ndarray) -> np.ndarray:

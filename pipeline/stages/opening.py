@@ -12,9 +12,11 @@ from pipeline.cache.rows import Row
 from pipeline.errors import CacheError
 from pipeline.experiment import Plan
 from pipeline.samples import dataset, table
+from pipeline.samples.images import DECODING_VERSION
 from pipeline.samples.loading import Loader
 from pipeline.samples.table import Samples
-from pipeline.teacher.settings import TeacherSettings, local_weights
+from pipeline.teacher.settings import TeacherSettings, stated
+from pipeline.teacher.zero_shot import LOGITS_VERSION
 from pipeline.views.draw import DRAWING_VERSION, Distribution
 from pipeline.views.store import Rendered
 
@@ -36,13 +38,14 @@ def identity_without_teacher(settings: TeacherSettings, samples: Samples) -> dic
     return {
         "format": FORMAT,
         "normalisation": settings.normalisation,
-        "decoding": {"exif": samples.exif, "background": "white"},
+        "decoding": {"version": DECODING_VERSION, "exif": samples.exif},
         "drawing": {
             "version": DRAWING_VERSION,
             "seed": settings.seed,
             "distribution": distribution(settings, samples).model_dump(mode="json"),
         },
         "dtypes": {name: spec.dtype for name, spec in VIEW_ARRAYS.items()},
+        "logits": {"version": LOGITS_VERSION},
         "templates": list(settings.templates),
         "classes": list(samples.classes),
     }
@@ -55,8 +58,9 @@ def opened_cache(plan: Plan) -> tuple[Samples, TeacherCache]:
     found = dict(cache.identity)
     teacher = found.pop("teacher")
     identities.require_same(found, identity_without_teacher(plan.teacher, samples), plan.cache_folder)
-    expected = local_weights(plan.teacher.model, plan.teacher.weights)
-    identities.require_same({k: teacher[k] for k in expected}, expected, plan.cache_folder)
+    # A tag in the configuration may be the name of a file that this clone lacks: such a cache knows no tag.
+    expected = {key: value for key, value in stated(plan.teacher).items() if key in teacher}
+    identities.require_same({key: teacher[key] for key in expected}, expected, plan.cache_folder)
     known = {row.id for row in cache.rows}
     lacking = [sample for sample in samples.rows if sample.id not in known]
     if lacking:

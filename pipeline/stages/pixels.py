@@ -19,4 +19,4 @@ def run(plan: Plan, workers: int) -> None:
     else:
         store.store(rendered, digest, plan.pixels_folder, workers)
         say(f"{needed:.2f} GB of pixels in {plan.pixels_folder}")
-    say("next: scmd student")
+    say(f"next: {plan.command('student')}")

@@ -1,6 +1,6 @@
 """Images → samples table and quarantine list."""
 
-from pipeline.experiment import Plan
+from pipeline.experiment import Plan, require_domain
 from pipeline.progress import say, warn
 from pipeline.samples import dataset, table
 
@@ -18,6 +18,8 @@ def run(plan: Plan) -> None:
         flip=settings.flip,
         warn=warn,
     )
+    for held_out in plan.experiment.matrix.held_out:
+        require_domain(held_out, samples.domains)
     for domain, count in (settings.expected or {}).items():
         if samples.found.get(domain, 0) != count:
             warn(f"domain `{domain}` has {samples.found.get(domain, 0)} files where the published set has {count}")
@@ -26,4 +28,4 @@ def run(plan: Plan) -> None:
         say(line)
     if quarantine:
         say(f"{len(quarantine)} images set aside, with reasons, in {plan.samples_folder / 'quarantine.parquet'}")
-    say(f"{len(samples.rows)} samples in {plan.samples_folder / 'samples.parquet'}; next: scmd teacher")
+    say(f"{len(samples.rows)} samples in {plan.samples_folder / 'samples.parquet'}; next: {plan.command('teacher')}")

@@ -44,7 +44,7 @@ def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int
         if only_text
         else f"{folder}: another cache is built beside it, as {difference}"
     )
-    beside = folder.with_name(f".{folder.name}.building")
+    beside = _beside(folder)
     begun = _opened(beside)
     if begun and begun.identity == identity:
         return _extended(begun, rows, views, found)
@@ -57,21 +57,26 @@ def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int
 def recover(folder: Path) -> None:
     """After a kill, whatever it interrupted: no half-done switch, no file that waits for a decision."""
     writer.finish_switch(folder)
-    for place in (folder, folder.with_name(f".{folder.name}.building")):
+    for place in (folder, _beside(folder)):
         ledger.recover(place)
 
 
 def prepare(site: Site, folder: Path) -> list[Fault]:
     """Clears what is of no use and copies what is; returns files of a cache in use that have not their listed size."""
-    beside = folder.with_name(f".{folder.name}.building")
-    if site.folder != beside or not site.begun:
-        remove_folder(beside)
     if site.begun:
+        if site.folder == folder:
+            remove_folder(_beside(folder))
         return cut(site.folder)
+    remove_folder(_beside(folder))
     remove_folder(site.folder)
     if site.source:
         writer.copy_image_pass(site.source.folder, site.folder, site.source.shape)
     return []
+
+
+def _beside(folder: Path) -> Path:
+    """Where the successor of a cache is built."""
+    return folder.with_name(f".{folder.name}.building")
 
 
 def _opened(folder: Path) -> TeacherCache | None:

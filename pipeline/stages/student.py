@@ -17,6 +17,7 @@ from pipeline.evaluation import Exam
 from pipeline.experiment import Plan
 from pipeline.methods import METHODS
 from pipeline.progress import say, warn
+from pipeline.provenance import versions
 from pipeline.samples.splits import is_out, seed_hash
 from pipeline.samples.table import Samples
 from pipeline.stages.opening import device, opened_cache, rendered_pictures, views_digest
@@ -24,6 +25,8 @@ from pipeline.student import build
 from pipeline.teacher import zero_shot
 from pipeline.views import store
 from pipeline.views.store import Pictures, Stored
+
+LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
 
 
 def run(plan: Plan, results_folder: Path, held_out: str, method: str, trial: int) -> None:
@@ -50,11 +53,16 @@ def run(plan: Plan, results_folder: Path, held_out: str, method: str, trial: int
         "step": outcome.chosen.step,
         "teacher_zero_shot": _zero_shot(lessons, exam, held_out),
     }
-    card = {**trained_from(plan, samples, cache, method), "classes": list(samples.classes), "metrics": metrics}
+    card = {
+        **trained_from(plan, samples, cache, method),
+        "classes": list(samples.classes),
+        "made_with": versions(device(), LIBRARIES),
+        "metrics": metrics,
+    }
     folder = trial_folder(results_folder, held_out, method, trial)
     results.write(folder, weights=outcome.weights, card=card, metrics=metrics, history=outcome.history)
     percent = f"{metrics['accuracy']:.1%} at step {metrics['step']}, validation {metrics['validation']:.1%}"
-    say(f"{held_out}: {percent}, {time.monotonic() - started:.0f} s; in {folder}; next: scmd report")
+    say(f"{held_out}: {percent}, {time.monotonic() - started:.0f} s; in {folder}; next: {plan.command('report')}")
 
 
 def _train(plan: Plan, lessons: Lessons, exam: Exam, sources: list[str], method: str, seed: int) -> training.Outcome:
@@ -65,6 +73,7 @@ def _train(plan: Plan, lessons: Lessons, exam: Exam, sources: list[str], method:
         **settings.model.model_dump(include={"backbone", "pretrained", "batch_norm", "dropout", "projector"}),
         classes=lessons.text.shape[0],
         embedding=lessons.text.shape[1],
+        size=plan.experiment.pixels.size,
         seed=seed,
     )
     torch.manual_seed(seed)  # dropout's
@@ -146,7 +155,7 @@ def _lessons(plan: Plan, cache: TeacherCache, exam: Exam, sources: list[str]) ->
     text = zero_shot.class_embeddings(cache.read_text_embeddings()).astype(np.float32)
     # A cache may hold more views than this experiment asks for.
     logits = cache.column("logits")[:, : plan.teacher.views]
-    return Lessons(exam.pictures, logits, text, exam.rows, exam.labels, exam.domains, inside)
+    return Lessons(exam.pictures, logits, text, exam.rows, exam.labels, inside)
 
 
 def _zero_shot(lessons: Lessons, exam: Exam, held_out: str) -> float:

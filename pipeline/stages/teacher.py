@@ -29,6 +29,7 @@ from pipeline.views.rendering import TeacherViews, in_order
 
 # Half-precision features compress by some 9 %; raw chunks can be mapped into memory.
 CHAIN = "raw"
+LIBRARIES = ("torch", "torchvision", "open_clip_torch", "pillow", "numpy", "zarr")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Task:
             embedding=self.clip.facts["embedding"],
             block=site.block,
         )
-        return Writer(site.folder, shape, CHAIN, versions(self.clip.device, self.plan.teacher.batch), harmed)
+        provenance = {**versions(self.clip.device, LIBRARIES), "batch": self.plan.teacher.batch}
+        return Writer(site.folder, shape, CHAIN, provenance, harmed)
 
     def pictures(self, rows: list[Row]) -> TeacherViews:
         return TeacherViews(
@@ -73,7 +75,7 @@ class Task:
 def task(plan: Plan) -> Task:
     """Reads the samples table and loads the teacher."""
     samples = table.read(plan.samples_folder)
-    clip = clips.load(plan.teacher.model, plan.teacher.weights, plan.teacher.preprocess, device())
+    clip = clips.load(plan.teacher, device())
     return Task(plan, samples, clip, {**identity_without_teacher(plan.teacher, samples), "teacher": clip.facts})
 
 
@@ -105,7 +107,7 @@ def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     say(f"{passed} pictures went through the teacher; {len(site.rows)} samples × {site.views} views stand in {folder}")
     content = reader.open_complete(folder).content_digest()
     say(f"identity {attributes['identity_digest'][:12]}, content {content[:12]} (equal bytes have equal digests)")
-    say("next: scmd pixels")
+    say(f"next: {todo.plan.command('pixels')}")
 
 
 def _attributes(cache: Writer, clip: Clip, identity: dict) -> dict:

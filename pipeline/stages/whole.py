@@ -72,7 +72,7 @@ def _run_trials(plan: Plan, results_folder: Path, jobs: int, todo: list[Trial], 
             if done.result():
                 failed.append(running[done])
             else:
-                record.note_finished()
+                record.note_finished("/".join(map(str, running[done])))
     return failed
 
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torchvision.transforms import ToTensor
 
 from pipeline.errors import TeacherError
-from pipeline.teacher.settings import LOCAL, Preprocess, digest, weights_file
+from pipeline.teacher.settings import LOCAL, Preprocess, TeacherSettings, digest, stated, weights_file
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -76,12 +76,13 @@ class Clip:
         return tuple(self.facts["preprocess"]["std"])
 
 
-def load(model: str, weights: str | Path | None, preprocess: Preprocess | None, device: torch.device) -> Clip:
+def load(settings: TeacherSettings, device: torch.device) -> Clip:
     """Loads and checks a teacher. Raises TeacherError where it is missing or would silently be another one."""
+    model = settings.model
     if model.startswith(LOCAL):
         source, file = {"model_name": model}, _local_weights(model)
     else:
-        source, file = _named(model, weights, preprocess)
+        source, file = _named(model, settings.weights, settings.preprocess)
     try:
         network, _, transform = open_clip.create_model_and_transforms(**source, precision="fp32", device=device)
         tokenize = open_clip.get_tokenizer(model)
@@ -91,10 +92,9 @@ def load(model: str, weights: str | Path | None, preprocess: Preprocess | None, 
         ) from None
     network.eval().requires_grad_(False)
     facts = {
-        "model": "local-dir" if model.startswith(LOCAL) else model,
+        **stated(settings),
         "weights_sha256": digest(file),
         "settings": _model_settings(model),
-        "quick_gelu": source.get("force_quick_gelu"),
         "preprocess": {key: _plain(value) for key, value in vars_of(network.visual.preprocess_cfg).items()},
         "transform": repr(transform),
         "embedding": int(network.encode_text(tokenize(["x"]).to(device)).shape[1]),

@@ -60,11 +60,15 @@ def weights_file(model: str, weights: str | Path | None) -> Path | None:
     return path if path.is_file() else None
 
 
-def local_weights(model: str, weights: str | Path | None) -> dict:
-    """The teacher's part of an identity as far as it is known without open_clip: name, and digest of a local file."""
-    facts = {"model": "local-dir" if model.startswith(LOCAL) else model}
-    file = weights_file(model, weights)
-    return {**facts, "weights_sha256": digest(file)} if file else facts
+def stated(settings: TeacherSettings) -> dict:
+    """The teacher's part of an identity as far as a configuration alone states it: weights by digest, else by tag."""
+    facts = {
+        "model": "local-dir" if settings.model.startswith(LOCAL) else settings.model,
+        "stated_preprocess": settings.preprocess.model_dump(mode="json") if settings.preprocess else None,
+    }
+    if file := weights_file(settings.model, settings.weights):
+        return {**facts, "weights_sha256": digest(file)}
+    return {**facts, "pretrained": str(settings.weights)} if settings.weights else facts
 
 
 def digest(file: Path) -> str:

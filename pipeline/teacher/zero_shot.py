@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Goes up when the same features and texts get other logits: it is part of a teacher cache's identity.
+LOGITS_VERSION = 1
+
 
 def class_embeddings(text_embeddings: np.ndarray) -> np.ndarray:
     """(P, C, D) raw text embeddings → (C, D) float64: unit mean over templates of unit rows."""

@@ -51,7 +51,10 @@ class Stored:
     def __init__(self, folder: Path, cache_digest: str):
         if facts(folder)["cache"] != cache_digest:
             raise InputError(f"{folder}: rendered from another state of the teacher cache; run `scmd pixels` again")
-        self.array = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
+        try:
+            self.array = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            raise InputError(f"{folder / 'pixels.npy'}: missing or cut short; run `scmd pixels` again") from None
         self.size = self.array.shape[2]
 
     def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
@@ -61,8 +64,9 @@ class Stored:
 def facts(folder: Path) -> dict:
     """What `pixels.json` says: the cache's content digest, and whether the pixels are stored beside it."""
     try:
-        return json.loads((folder / "pixels.json").read_text())
-    except (OSError, ValueError):
+        facts = json.loads((folder / "pixels.json").read_text())
+        return {"cache": facts["cache"], "stored": facts["stored"]}
+    except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder}: no rendered pixels here; run `scmd pixels` first") from None
 
 

@@ -27,9 +27,10 @@ def test_samples_come_in_the_order_of_torchvisions_image_folder(tmp_path):
 def test_other_files_are_counted_and_skipped(tmp_path):
     touch(tmp_path, "one/a/1.png", "two/a/1.png")
     (tmp_path / "one/a/notes.txt").write_text("no picture")
+    touch(tmp_path, "two/in no class.png")
     found, skipped = folders.scan(tmp_path, None)
     assert len(found) == 2
-    assert skipped == {"one": 1, "two": 0}
+    assert skipped == {"one": 1, "two": 1}
 
 
 def test_named_domains_leave_the_others_alone(tmp_path):

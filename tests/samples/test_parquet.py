@@ -74,3 +74,32 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(InputError, match="not a readable Parquet file"):
         parquet.scan(tmp_path, Columns(), None, None)
+
+
+def test_published_names_say_what_a_number_means_and_classes_only_their_order(tmp_path):
+    write(tmp_path / "a.parquet", [0, 1], published(["dog", "cat"]))
+    assert [place.class_name for place in parquet.scan(tmp_path, Columns(), None, ("cat", "dog"))] == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("names", [None, ["art", "photo"]])
+def test_domains_may_be_numbers_with_or_without_names(tmp_path, names):
+    features = {"domain": {"names": names}} if names else {}
+    table = pa.table({"image": [{"bytes": b"x"}] * 2, "domain": [1, 0], "label": ["dog", "cat"]})
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
+    wanted = names or ["0", "1"]
+    assert [place.domain for place in parquet.scan(tmp_path, Columns(), tuple(wanted), None)] == wanted[::-1]
+    with pytest.raises(InputError, match=f"no row of domain `oil`; column `domain` has {', '.join(wanted)}"):
+        parquet.scan(tmp_path, Columns(), ("oil",), None)
+
+
+def test_metadata_that_is_no_hugging_face_record_names_nothing(tmp_path):
+    write(tmp_path / "a.parquet", [0, 1], {"huggingface": "[]"})
+    assert parquet.scan(tmp_path, Columns(), None, ("dog", "cat"))[1].class_name == "cat"
+
+
+def test_a_column_that_holds_no_bytes_is_refused(tmp_path):
+    for labels, kind in ((["dog", "cat"], "string"), ([0, 1], "int64")):
+        write(tmp_path / "a.parquet", labels)
+        with pytest.raises(InputError, match=f"column `label` holds {kind}, not the bytes of image files"):
+            parquet.scan(tmp_path, Columns(image="label"), None, ("dog", "cat"))

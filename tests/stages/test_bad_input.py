@@ -29,6 +29,7 @@ def nothing_written(project) -> bool:
             {"images": "elsewhere"},
             "`images` is elsewhere, but the data set `toy` has its `root` at images",
         ),
+        ("experiment.yaml", {"images": "~/images"}, "write the path out, as DVC does not know `~`"),
         ("experiment.yaml", {"methods": {"erm": {}}}, "matrix.method names `scmd`"),
         ("experiment.yaml", {"methods": {"erm": {}, "scmd": {"hard_fraction": 0}}}, "`hard_fraction` is 0"),
         (
@@ -52,6 +53,12 @@ def test_a_wrong_configuration_names_file_and_key(project, name, values, sentenc
 def test_a_held_out_domain_that_the_data_set_lacks(ready):
     message = refused("student", "--held-out", "oil", "--method", "scmd", cwd=ready)
     assert "held-out domain `oil` is not in the data set (its domains: clay, ink, neon)" in message
+
+
+def test_a_held_out_domain_is_checked_before_stage_one(project):
+    change(project, "experiment.yaml", matrix={"held_out": ["oil"], "method": ["scmd"], "trial": [0]})
+    assert "held-out domain `oil` is not in the data set" in refused("samples", cwd=project)
+    assert nothing_written(project)
 
 
 def test_a_selection_that_leaves_one_image(ready):

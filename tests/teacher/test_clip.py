@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from pipeline.errors import TeacherError
 from pipeline.teacher import clip
-from pipeline.teacher.settings import Preprocess, digest, local_weights
+from pipeline.teacher.settings import Preprocess, TeacherSettings, digest, stated
 from tests.conftest import ROOT, draw_image
 
 CPU = torch.device("cpu")
@@ -48,21 +48,21 @@ def assert_same_features(teacher: clip.Clip, model, preprocess) -> None:
 
 
 def test_clean_features_of_the_icons_teacher_are_open_clips_own():
-    teacher = clip.load(f"local-dir:{ICONS}", None, None, CPU)
+    teacher = clip.load(TeacherSettings(model=f"local-dir:{ICONS}"), CPU)
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{ICONS}")
     assert_same_features(teacher, model.eval(), preprocess)
 
 
 def test_clean_features_of_a_vit_b_32_are_open_clips_own(tmp_path):
     weights = bare_weights(tmp_path)
-    teacher = clip.load("ViT-B-32", weights, OPENAI, CPU)
+    teacher = clip.load(TeacherSettings(model="ViT-B-32", weights=weights, preprocess=OPENAI), CPU)
     model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32", pretrained=str(weights))
     assert teacher.size == 224
     assert_same_features(teacher, model.eval(), preprocess)
 
 
 def test_text_embeddings_are_open_clips_own(tiny_teacher):
-    teacher = clip.load(f"local-dir:{tiny_teacher}", None, None, CPU)
+    teacher = clip.load(TeacherSettings(model=f"local-dir:{tiny_teacher}"), CPU)
     ours = teacher.encode_texts([["a disc", "a square"], ["disc", "square"]])
     assert ours.shape == (2, 2, 16)
     tokens = open_clip.get_tokenizer(f"local-dir:{tiny_teacher}")(["a disc", "a square"])
@@ -71,30 +71,32 @@ def test_text_embeddings_are_open_clips_own(tiny_teacher):
 
 
 def test_facts_change_with_the_weights_and_not_with_the_folder(tiny_teacher, tmp_path):
-    first = clip.load(f"local-dir:{tiny_teacher}", None, None, CPU).facts
+    first = clip.load(TeacherSettings(model=f"local-dir:{tiny_teacher}"), CPU).facts
     shutil.copytree(tiny_teacher, tmp_path / "moved")
-    assert clip.load(f"local-dir:{tmp_path / 'moved'}", None, None, CPU).facts == first
+    assert clip.load(TeacherSettings(model=f"local-dir:{tmp_path / 'moved'}"), CPU).facts == first
     weights = tmp_path / "moved/open_clip_model.safetensors"
     from safetensors.torch import load_file
 
     tensors = load_file(weights)
     tensors["logit_scale"] += 0.1
     save_file(tensors, weights)
-    changed = clip.load(f"local-dir:{tmp_path / 'moved'}", None, None, CPU).facts
+    changed = clip.load(TeacherSettings(model=f"local-dir:{tmp_path / 'moved'}"), CPU).facts
     assert changed["weights_sha256"] == digest(weights) != first["weights_sha256"]
-    assert local_weights(f"local-dir:{tmp_path / 'moved'}", None)["weights_sha256"] == changed["weights_sha256"]
+    assert (
+        stated(TeacherSettings(model=f"local-dir:{tmp_path / 'moved'}"))["weights_sha256"] == changed["weights_sha256"]
+    )
 
 
 def test_a_bare_weights_file_must_say_how_its_input_is_prepared(tmp_path):
     file = tmp_path / "weights.safetensors"
     file.write_bytes(b"x")
     with pytest.raises(TeacherError, match="does not say how its input is prepared"):
-        clip.load("ViT-B-32", file, None, CPU)
+        clip.load(TeacherSettings(model="ViT-B-32", weights=file), CPU)
 
 
 def test_another_activation_than_the_weights_were_trained_with_is_an_error():
     with pytest.raises(TeacherError, match="set `model: ViT-B-32-quickgelu`"):
-        clip.load("ViT-B-32", "openai", None, CPU)
+        clip.load(TeacherSettings(model="ViT-B-32", weights="openai"), CPU)
 
 
 def test_hub_weights_without_a_network_say_how_to_give_a_local_file(monkeypatch, tmp_path):
@@ -104,18 +106,18 @@ def test_hub_weights_without_a_network_say_how_to_give_a_local_file(monkeypatch,
     with pytest.raises(
         TeacherError, match=r"cannot be downloaded.*set `weights` to a local file or `model` to a `local-dir:`"
     ):
-        clip.load("ViT-B-32-quickgelu", "openai", None, CPU)
+        clip.load(TeacherSettings(model="ViT-B-32-quickgelu", weights="openai"), CPU)
 
 
 def test_unknown_names_list_the_choices(tmp_path):
     with pytest.raises(TeacherError, match="no architecture of open_clip"):
-        clip.load("ViT-Z-1", "openai", None, CPU)
+        clip.load(TeacherSettings(model="ViT-Z-1", weights="openai"), CPU)
     with pytest.raises(TeacherError, match=r"neither a file nor one of its tags \(openai, "):
-        clip.load("ViT-B-32", "nobody", None, CPU)
+        clip.load(TeacherSettings(model="ViT-B-32", weights="nobody"), CPU)
     with pytest.raises(TeacherError, match="needs `weights`"):
-        clip.load("ViT-B-32", None, None, CPU)
+        clip.load(TeacherSettings(model="ViT-B-32"), CPU)
     with pytest.raises(TeacherError, match="must hold open_clip_config"):
-        clip.load(f"local-dir:{tmp_path}", None, None, CPU)
+        clip.load(TeacherSettings(model=f"local-dir:{tmp_path}"), CPU)
 
 
 def test_damaged_weights_are_one_sentence(tiny_teacher, tmp_path):
@@ -123,4 +125,4 @@ def test_damaged_weights_are_one_sentence(tiny_teacher, tmp_path):
     weights = tmp_path / "cut/open_clip_model.safetensors"
     os.truncate(weights, 1000)
     with pytest.raises(TeacherError, match="open_clip cannot load it"):
-        clip.load(f"local-dir:{tmp_path / 'cut'}", None, None, CPU)
+        clip.load(TeacherSettings(model=f"local-dir:{tmp_path / 'cut'}"), CPU)

@@ -45,3 +45,15 @@ def test_pixels_of_other_views_are_refused(tmp_path):
 def test_missing_pixels_say_which_command_makes_them(tmp_path):
     with pytest.raises(InputError, match="run `scmd pixels` first"):
         store.facts(tmp_path)
+
+
+def test_pixels_that_are_cut_short_are_refused(tmp_path):
+    store.store(rendered(), "abc", tmp_path, 0)
+    data = (tmp_path / "pixels.npy").read_bytes()
+    for size in (0, 50, len(data) - 1):
+        (tmp_path / "pixels.npy").write_bytes(data[:size])
+        with pytest.raises(InputError, match=r"pixels\.npy: missing or cut short"):
+            Stored(tmp_path, "abc")
+    (tmp_path / "pixels.json").write_text("{}")
+    with pytest.raises(InputError, match="run `scmd pixels` first"):
+        Stored(tmp_path, "abc")
