@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline import experiment
-from pipeline.errors import ScmdError
+from pipeline.errors import ScmdError, is_out_of_memory
 from pipeline.experiment import DEFAULT
 from pipeline.progress import say
 
@@ -24,6 +24,10 @@ Workers = Annotated[int, typer.Option(min=0, help="Processes that decode and dra
 Results = Annotated[Path, typer.Option(help="Where students and the report go.")]
 
 RESULTS = Path("results")
+OUT_OF_MEMORY = (
+    "out of memory; set a smaller `batch` in the teacher's or student's configuration, or fewer workers, and run the same "
+    "command again: what is finished is kept"
+)
 CORES = min(os.cpu_count() or 1, 8)
 
 
@@ -36,11 +40,18 @@ def samples(experiment_file: ExperimentFile = DEFAULT) -> None:
 
 
 @app.command()
-def teacher(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
+def teacher(
+    experiment_file: ExperimentFile = DEFAULT,
+    workers: Workers = CORES,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would be done, in bytes and time; do nothing.")
+    ] = False,
+) -> None:
     """Stage one: run CLIP once over every view and prompt, or over what a cache still lacks."""
+    from pipeline.stages import forecast
     from pipeline.stages import teacher as stage
 
-    stage.run(experiment.load(experiment_file), workers)
+    (forecast if plan else stage).run(experiment.load(experiment_file), workers)
 
 
 @app.command()
@@ -181,11 +192,16 @@ def main() -> None:
     except ScmdError as error:
         say(f"scmd: {error}")
         sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        say(f"scmd: {OUT_OF_MEMORY}")
+        sys.exit(1)
     except OSError as error:
         # A full disk, a missing right: the system's word and the file it is about. Anything else is a fault of ours.
-        if error.filename is None:
+        if error.filename is None and not is_out_of_memory(error):
             raise
-        say(f"scmd: {error.filename}: {error.strerror}")
+        say(f"scmd: {OUT_OF_MEMORY if is_out_of_memory(error) else f'{error.filename}: {error.strerror}'}")
         sys.exit(1)
     except KeyboardInterrupt:
         say("scmd: stopped; the same command goes on from what is finished")

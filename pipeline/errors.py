@@ -1,5 +1,7 @@
 """Errors that a user can act on: one sentence each, shown without a traceback, exit code 1."""
 
+import errno
+
 
 class ScmdError(Exception):
     """Base of all errors that `scmd` reports in one sentence."""
@@ -23,3 +25,15 @@ class ReplayError(ScmdError):
 
 class TeacherError(ScmdError):
     """The teacher cannot be loaded, or its settings would silently change its output."""
+
+
+class ResourceError(ScmdError):
+    """Memory ran out, or the system killed a process that used too much of it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, the system or torch means that memory ran out."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    words = ("out of memory", "can't allocate memory", "not enough memory", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))

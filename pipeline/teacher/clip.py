@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torchvision.transforms import ToTensor
 
-from pipeline.errors import TeacherError
+from pipeline.errors import ResourceError, TeacherError, is_out_of_memory
 from pipeline.teacher.settings import LOCAL, Preprocess, TeacherSettings, digest, stated, weights_file
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -50,13 +50,15 @@ class Clip:
 
     @torch.inference_mode()
     def encode_images(self, pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
-        """(B, size, size, 3) uint8 → (B, D) float16, not normalised. Raises TeacherError where memory runs out."""
+        """(B, size, size, 3) uint8 → (B, D) float16, not normalised. Raises ResourceError where memory runs out."""
         try:
             batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
             shift, scale = (torch.tensor(v, device=self.device)[:, None, None] for v in (mean, std))
             return self.model.encode_image((batch - shift) / scale).half().cpu().numpy()
-        except (torch.cuda.OutOfMemoryError, MemoryError):
-            raise TeacherError(
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ResourceError(
                 f"out of memory with {len(pixels)} pictures at once; set a smaller `batch` in the teacher's configuration"
             ) from None
 

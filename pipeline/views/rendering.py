@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.errors import ScmdError
+from pipeline.errors import ResourceError, ScmdError
 from pipeline.views.draw import Distribution, draw
 from pipeline.views.render import render
 
@@ -55,7 +55,8 @@ class TeacherViews:
 def in_order(dataset, items: Sequence, workers: int) -> Iterator:
     """`dataset[item]` for each item, made by `workers` processes (0: in this one), in the order of `items`.
 
-    A named error in a worker is raised here as it was there.
+    A named error in a worker is raised here as it was there. Raises ResourceError where a worker dies: within
+    five seconds, which is how often torch's loader looks.
     """
     loader = DataLoader(
         _Guarded(dataset),
@@ -66,10 +67,18 @@ def in_order(dataset, items: Sequence, workers: int) -> Iterator:
         # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
         multiprocessing_context="spawn" if workers else None,
     )
-    for made in loader:
-        if isinstance(made, ScmdError):
-            raise made
-        yield made
+    try:
+        for made in loader:
+            if isinstance(made, ScmdError):
+                raise made
+            yield made
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ResourceError(
+            f"a worker process died ({' '.join(str(error).split())[:200]}); if the system ran out of memory, set fewer "
+            "`workers` or a smaller `batch`, and run the same command again: what is finished is kept"
+        ) from None
 
 
 class _Guarded(Dataset):
@@ -83,6 +92,8 @@ class _Guarded(Dataset):
             return self.dataset[item]
         except ScmdError as error:
             return error
+        except MemoryError:
+            return ResourceError("out of memory while an image was drawn; set fewer `workers`")
 
 
 def _as_made(item):

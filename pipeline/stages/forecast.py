@@ -1,0 +1,75 @@
+"""What stage one would do, before it does it: pictures to encode, bytes to write, time from a measured handful."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.cache.layout import CHECKSUM, IMAGE_ARRAYS, VIEW_ARRAYS, Shape, byte_count
+from pipeline.cache.verify import cut
+from pipeline.cache.writer import Work, Writer
+from pipeline.experiment import Plan
+from pipeline.progress import say
+from pipeline.stages import teacher
+from pipeline.stages.site import Site
+from pipeline.stages.teacher import Task
+
+HANDFUL = 32
+
+
+def run(plan: Plan, workers: int) -> None:
+    """Says it, and writes nothing."""
+    task = teacher.task(plan)
+    site = task.site()
+    say(site.found)
+    writer = _writer_of_what_stands(task, site)
+    shape, image_pass = writer.shape, writer.missing(IMAGE_ARRAYS)
+    logits = _all_of(shape, ("logits",)) if site.source else writer.missing(("logits",))
+    encoded = [work for work in image_pass if "image_features" in work.arrays]
+    pictures = sum((shape.rows(work.block) - work.first) * len(work.views) for work in encoded)
+    say(f"{pictures:,} pictures to encode, so that {len(site.rows):,} samples × {site.views} views stand")
+    whole = _bytes(_all_of(shape, tuple(VIEW_ARRAYS)), shape)
+    say(f"{_bytes([*image_pass, *logits], shape):,} bytes of chunks to write; the whole cache has {whole:,}")
+    if site.source:
+        say(f"besides, {_bytes(_all_of(shape, IMAGE_ARRAYS), shape):,} bytes of the image pass are copied")
+    if pictures:
+        each = _seconds_a_picture(task, site, workers)
+        say(f"about {pictures * each / 60:,.1f} minutes, at {1 / each:,.1f} pictures/s measured here")
+
+
+def _writer_of_what_stands(task: Task, site: Site) -> Writer:
+    """A writer that is only asked: where the image pass is to be copied, of the cache that it is copied from."""
+    stands = Site(site.source.folder, site.rows, site.views, site.block, "", True) if site.source else site
+    harmed = {fault.path for fault in cut(stands.folder)} if stands.begun else set()
+    return task.writer(stands, harmed)
+
+
+def _all_of(shape: Shape, arrays: tuple[str, ...]) -> list[Work]:
+    return [Work(block, 0, tuple(range(shape.views)), arrays) for block in range(shape.blocks)]
+
+
+def _bytes(todo: Sequence[Work], shape: Shape) -> int:
+    """Of the chunk files that some work writes, uncompressed."""
+    return sum(
+        byte_count(VIEW_ARRAYS[name].chunk(shape), VIEW_ARRAYS[name].dtype) + CHECKSUM
+        for work in todo
+        for _ in work.views
+        for name in work.arrays
+    )
+
+
+def _seconds_a_picture(task: Task, site: Site, workers: int) -> float:
+    """From a handful of images in all their views. On a CPU drawing and encoding share the cores, on a GPU they overlap."""
+    images = task.pictures(site.rows)
+    there = {sample.id for sample in task.samples.rows}
+    rows = [at for at, row in enumerate(site.rows) if row.id in there]
+    spread = np.linspace(0, len(rows) - 1, -(-HANDFUL // site.views)).astype(int)
+    started = time.perf_counter()
+    pixels = np.concatenate([images[rows[at], tuple(range(site.views))][0] for at in spread])
+    drawn = time.perf_counter() - started
+    for _ in range(2):  # the first call also warms up
+        started = time.perf_counter()
+        task.clip.encode_images(pixels, task.clip.own_mean, task.clip.own_std)
+        encoded = time.perf_counter() - started
+    drawn /= max(workers, 1)
+    return (max(encoded, drawn) if task.clip.device.type == "cuda" else encoded + drawn) / len(pixels)
