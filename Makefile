@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test full
+.PHONY: run test full faults
 
 run: $(VENV)/installed
 	dvc repro
@@ -14,6 +14,10 @@ test: $(VENV)/installed
 # All five held-out styles and long schedules: more than an hour on two cores. Leaves the default job's results alone; a second call goes on.
 full: $(VENV)/installed
 	scmd run --experiment configs/full.yaml --results results/full --page docs/results.md --jobs 2
+
+# The long form of the fault tests: three quarters of an hour on two cores.
+faults: $(VENV)/installed
+	python -m tests.faults docs/reliability.md
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make run PYTHON=python3.11")'

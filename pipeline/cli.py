@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline import experiment
-from pipeline.errors import ScmdError, is_out_of_memory
+from pipeline.errors import ScmdError, resource_error
 from pipeline.experiment import DEFAULT
 from pipeline.progress import say
 
@@ -24,10 +24,6 @@ Workers = Annotated[int, typer.Option(min=0, help="Processes that decode and dra
 Results = Annotated[Path, typer.Option(help="Where students and the report go.")]
 
 RESULTS = Path("results")
-OUT_OF_MEMORY = (
-    "out of memory; set a smaller `batch` in the teacher's or student's configuration, or fewer workers, and run the same "
-    "command again: what is finished is kept"
-)
 CORES = min(os.cpu_count() or 1, 8)
 
 
@@ -98,6 +94,18 @@ def run(
     from pipeline.stages import whole as stage
 
     stage.run(experiment.load(experiment_file), results, page, jobs, workers)
+
+
+@app.command()
+def benchmark(
+    work: Annotated[Path, typer.Option(help="Where a temporary cache of some 100 MB is made.")] = Path(
+        "build/benchmark"
+    ),
+) -> None:
+    """What the checks of a teacher cache cost, in seconds, beside plain Zarr."""
+    from pipeline.stages import benchmark as stage
+
+    stage.run(work)
 
 
 cache = typer.Typer(help="A teacher cache on its own: what it is, whether it is whole, how it is mended.")
@@ -192,16 +200,15 @@ def main() -> None:
     except ScmdError as error:
         say(f"scmd: {error}")
         sys.exit(1)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        say(f"scmd: {OUT_OF_MEMORY}")
-        sys.exit(1)
-    except OSError as error:
-        # A full disk, a missing right: the system's word and the file it is about. Anything else is a fault of ours.
-        if error.filename is None and not is_out_of_memory(error):
-            raise
-        say(f"scmd: {OUT_OF_MEMORY if is_out_of_memory(error) else f'{error.filename}: {error.strerror}'}")
+    except (MemoryError, RuntimeError, OSError) as error:
+        known = resource_error(error)
+        if known:
+            say(f"scmd: {known}")
+        elif isinstance(error, OSError) and error.filename is not None:
+            # A full disk, a missing right: the system's word and the file it is about.
+            say(f"scmd: {error.filename}: {error.strerror}")
+        else:
+            raise  # a fault of ours
         sys.exit(1)
     except KeyboardInterrupt:
         say("scmd: stopped; the same command goes on from what is finished")

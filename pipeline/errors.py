@@ -37,3 +37,18 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     words = ("out of memory", "can't allocate memory", "not enough memory", "Cannot allocate memory")
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
+
+
+def resource_error(error: BaseException) -> ResourceError | None:
+    """The sentence for an error by which memory ran out, or a worker was killed; None for any other."""
+    again = "and run the same command again: what is finished is kept"
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        return ResourceError(
+            f"a worker process died ({' '.join(str(error).split())[:200]}); if the system ran out of memory, set fewer "
+            f"workers or a smaller `batch`, {again}"
+        )
+    if is_out_of_memory(error):
+        return ResourceError(
+            f"out of memory; set a smaller `batch` in the teacher's or student's configuration, or fewer workers, {again}"
+        )
+    return None

@@ -88,8 +88,11 @@ def write_images(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_teacher(tmp_path_factory) -> Path:
+    return make_tiny_teacher(tmp_path_factory.mktemp("teacher") / "tiny")
+
+
+def make_tiny_teacher(folder: Path) -> Path:
     """A `local-dir:` folder with a real, untrained CLIP of one layer a tower."""
-    folder = tmp_path_factory.mktemp("teacher") / "tiny"
     folder.mkdir()
     towers = {
         "embed_dim": 16,

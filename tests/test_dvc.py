@@ -41,20 +41,27 @@ def git(*arguments: str, cwd: Path) -> None:
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory, tiny_teacher) -> Path:
     """A repository in which `dvc repro` has run once; copied, never changed."""
-    folder = tmp_path_factory.mktemp("repository") / "project"
+    folder = make_repository(tmp_path_factory.mktemp("repository") / "project", tiny_teacher)
+    assert repro(folder) == EVERYTHING
+    git("add", "-A", cwd=folder)
+    git("commit", "-qm", "reproduced", cwd=folder)
+    return folder
+
+
+def make_repository(folder: Path, teacher: Path) -> Path:
+    """A repository in which nothing has run."""
     folder.mkdir()
     write_images(folder / "images")
-    write_configurations(folder, configurations(tiny_teacher))
+    write_configurations(folder, configurations(teacher))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     with (folder / ".gitignore").open("a") as stream:
         stream.write("/images/\n")
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("data", "__pycache__"))
+    (folder / "pipeline/data/icons_teacher").mkdir(parents=True)
+    shutil.copy(ROOT / "pipeline/data/icons_teacher/open_clip_config.json", folder / "pipeline/data/icons_teacher")
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
     git("init", "-q", cwd=folder)
-    assert repro(folder) == EVERYTHING
-    git("add", "-A", cwd=folder)
-    git("commit", "-qm", "reproduced", cwd=folder)
     return folder
 
 

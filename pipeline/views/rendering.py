@@ -55,8 +55,8 @@ class TeacherViews:
 def in_order(dataset, items: Sequence, workers: int) -> Iterator:
     """`dataset[item]` for each item, made by `workers` processes (0: in this one), in the order of `items`.
 
-    A named error in a worker is raised here as it was there. Raises ResourceError where a worker dies: within
-    five seconds, which is how often torch's loader looks.
+    A named error in a worker is raised here as it was there. Where the system kills a worker, torch raises RuntimeError
+    from its signal handler, wherever this process then is.
     """
     loader = DataLoader(
         _Guarded(dataset),
@@ -67,18 +67,10 @@ def in_order(dataset, items: Sequence, workers: int) -> Iterator:
         # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
         multiprocessing_context="spawn" if workers else None,
     )
-    try:
-        for made in loader:
-            if isinstance(made, ScmdError):
-                raise made
-            yield made
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise ResourceError(
-            f"a worker process died ({' '.join(str(error).split())[:200]}); if the system ran out of memory, set fewer "
-            "`workers` or a smaller `batch`, and run the same command again: what is finished is kept"
-        ) from None
+    for made in loader:
+        if isinstance(made, ScmdError):
+            raise made
+        yield made
 
 
 class _Guarded(Dataset):

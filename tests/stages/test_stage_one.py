@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,3 +145,47 @@ def test_a_teacher_that_answers_with_no_numbers_stops_the_build_and_names_the_sa
     sentence = refused("teacher", cwd=project)
     assert "sample clay/disc/0.png: the teacher's features hold NaN or infinity" in sentence
     assert list((project / CACHE / "ledger").iterdir()) == [project / CACHE / "ledger/head.json"]
+
+
+def test_a_plan_says_what_will_be_computed_and_does_nothing(project):
+    ok("samples", cwd=project)
+    before = files(project)
+    output = ok("teacher", "--plan", cwd=project)
+    assert "108 pictures to encode, so that 36 samples × 3 views stand" in output
+    assert "pictures/s measured here" in output
+    assert files(project) == before
+    ok("teacher", cwd=project)
+    stored = sum(len(data) for path, data in files(project / CACHE).items() if "/c/" in path and "text" not in path)
+    assert f"{stored:,} bytes of chunks to write; the whole cache has {stored:,}" in output
+    assert "0 pictures to encode" in ok("teacher", "--plan", cwd=project)
+    (project / CACHE / "image_features/c/1/2/0").unlink()
+    assert "16 pictures to encode" in ok("teacher", "--plan", cwd=project)
+    change(project, "teachers/tiny.yaml", views=4)
+    assert "52 pictures to encode, so that 36 samples × 4 views stand" in ok("teacher", "--plan", cwd=project)
+    change(project, "teachers/tiny.yaml", templates=["{}"], views=3)
+    output = ok("teacher", "--plan", cwd=project)
+    assert "bytes of the image pass are copied" in output
+
+
+def test_a_worker_that_the_system_kills_ends_the_run_by_name_and_the_next_goes_on(project):
+    change(project, "teachers/tiny.yaml", views=300, block=2)
+    ok("samples", cwd=project)
+    command = [sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True)
+    while not (project / CACHE / "ledger/0.json").exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    os.kill(worker_of(running.pid), signal.SIGKILL)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "Traceback" not in said
+    assert "scmd: a worker process died" in said
+    assert "whole as far as it goes" in refused("cache", "verify", cwd=project)
+
+
+def worker_of(pid: int) -> int:
+    """The process that draws for stage one; multiprocessing keeps another beside it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (worker,) = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return worker

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,29 @@ def test_damaged_weights_are_one_sentence(tiny_teacher, tmp_path):
     os.truncate(weights, 1000)
     with pytest.raises(TeacherError, match="open_clip cannot load it"):
         clip.load(TeacherSettings(model=f"local-dir:{tmp_path / 'cut'}"), CPU)
+
+
+STARVED = """
+import resource, sys
+import numpy as np, torch
+from pipeline.errors import ResourceError
+from pipeline.teacher import clip
+from pipeline.teacher.settings import TeacherSettings
+torch.set_num_threads(1)
+teacher = clip.load(TeacherSettings(model=f"local-dir:{sys.argv[1]}"), torch.device("cpu"))
+pixels = np.zeros((2048, 32, 32, 3), np.uint8)
+teacher.encode_images(pixels[:4], teacher.own_mean, teacher.own_std)
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + (10 << 20), now + (10 << 20)))
+try:
+    teacher.encode_images(pixels, teacher.own_mean, teacher.own_std)
+except ResourceError as error:
+    print(error)
+"""
+
+
+def test_a_batch_that_does_not_fit_into_memory_names_the_setting(tiny_teacher):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", STARVED, str(tiny_teacher)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("out of memory with 2048 pictures at once; set a smaller `batch`"), done.stderr

@@ -1,0 +1,100 @@
+"""What the ledger's checks cost: one made-up cache written and read by this project, and by plain Zarr."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from pipeline.cache import identity as identities
+from pipeline.cache import reader
+from pipeline.cache.layout import FORMAT, VIEW_ARRAYS, Shape
+from pipeline.cache.rows import Row
+from pipeline.cache.writer import Work, Writer
+from pipeline.progress import say
+from pipeline.views.draw import COLUMNS
+
+SHAPE = Shape(samples=8192, views=9, classes=20, prompts=1, embedding=512, block=1024)
+TIMES = 3
+
+
+def run(folder: Path) -> None:
+    """Writes and reads in a temporary folder below `folder`; the best of three times each, warm."""
+    random = np.random.default_rng(0)
+    arrays = {name: random.integers(0, 200, spec.shape(SHAPE)).astype(spec.dtype) for name, spec in VIEW_ARRAYS.items()}
+    size = sum(values.nbytes for values in arrays.values())
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as room:
+        ours, plain = Path(room) / "ours", Path(room) / "plain"
+        seconds = {
+            "written, checked": _best(lambda: _write(ours, arrays)),
+            "written, plain Zarr": _best(lambda: _write_plain(plain, arrays)),
+            "read, checked": _best(lambda: _read(ours)),
+            "read, plain Zarr": _best(lambda: _read_plain(plain)),
+        }
+    say(f"{size / 1e6:.0f} MB: {SHAPE.samples} samples × {SHAPE.views} views, {SHAPE.embedding} numbers an embedding")
+    for what, took in seconds.items():
+        say(f"{what:<20} {took:6.2f} s  {size / took / 1e9:5.2f} GB/s")
+    added = (seconds["written, checked"] - seconds["written, plain Zarr"]) / (SHAPE.samples * SHAPE.views)
+    say(f"checks, syncing and ledgers add {added * 1e6:.0f} µs a picture to the build")
+
+
+def _best(work: Callable[[], None]) -> float:
+    times = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _write(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    names = [str(number) for number in range(SHAPE.classes)]
+    identity = {"templates": ["{}"], "classes": names, "teacher": {"embedding": SHAPE.embedding}}
+    attributes = {
+        "format": FORMAT,
+        "identity": identity,
+        "identity_digest": identities.digest(identity),
+        "codec": "raw",
+        "block": SHAPE.block,
+        "views": SHAPE.views,
+        "view_columns": list(COLUMNS),
+        "render_size": 224,
+        "logit_scale": 100.0,
+    }
+    cache = Writer(folder, SHAPE, "raw", {})
+    rows = [Row(f"{number:064x}", 1, 1) for number in range(SHAPE.samples)]
+    text = np.zeros((SHAPE.prompts, SHAPE.classes, SHAPE.embedding), np.float32)
+    cache.write_head(attributes, rows, [names], text)
+    for block in range(SHAPE.blocks):
+        span = slice(block * SHAPE.block, (block + 1) * SHAPE.block)
+        work = Work(block, 0, tuple(range(SHAPE.views)), tuple(arrays))
+        cache.write(work, {name: values[span] for name, values in arrays.items()})
+
+
+def _write_plain(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    group = zarr.create_group(folder)
+    for name, values in arrays.items():
+        chunks = VIEW_ARRAYS[name].chunk(SHAPE)
+        array = group.create_array(name, shape=values.shape, chunks=chunks, dtype=values.dtype, compressors=None)
+        for start in range(0, SHAPE.samples, SHAPE.block):
+            array[start : start + SHAPE.block] = values[start : start + SHAPE.block]
+
+
+def _read(folder: Path) -> None:
+    cache = reader.open_complete(folder)
+    for name in VIEW_ARRAYS:
+        cache.column(name)
+
+
+def _read_plain(folder: Path) -> None:
+    group = zarr.open_group(folder, mode="r")
+    for name in VIEW_ARRAYS:
+        array = group[name]
+        assert isinstance(array, zarr.Array)
+        array[:]

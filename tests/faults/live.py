@@ -1,0 +1,66 @@
+"""The real `scmd teacher` and the real `dvc repro`, killed at random moments: the whole process group, or the parent alone."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tests.conftest import ROOT, files
+from tests.faults.cases import Verdict
+
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "PYTHONPATH": str(ROOT),
+    "OMP_NUM_THREADS": "1",
+    "DVC_NO_ANALYTICS": "1",
+}
+TEACHER = (sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "1")
+REPRO = ("dvc", "repro", "teacher")
+CACHE = Path("cache/toy/tiny")
+
+
+def killed(project: Path, command: tuple[str, ...], count: int, random: np.random.Generator) -> Iterator[Verdict]:
+    """Kills `command`, which makes the cache anew, `count` times; run again, it must leave the undisturbed bytes."""
+    shutil.rmtree(project / CACHE, ignore_errors=True)
+    started = time.monotonic()
+    assert _finished(project, command)[0] == 0
+    duration, whole = time.monotonic() - started, _left(project)
+    for number in range(count):
+        shutil.rmtree(project / CACHE)
+        running = _started(project, command)
+        time.sleep(float(random.uniform(0, duration)))
+        # A parent that is killed alone leaves its child behind, which goes on and holds the lock.
+        (os.kill if number % 2 else os.killpg)(running.pid, signal.SIGKILL)
+        running.wait()
+        code, said = _finished(project, command)
+        while code and "is writing this cache" in said:
+            time.sleep(0.5)
+            code, said = _finished(project, command)
+        yield (
+            None
+            if code == 0 and _left(project) == whole
+            else f"{command[-1]} after kill {number}: {code}, {said[-500:]}"
+        )
+
+
+def _left(project: Path) -> dict[str, bytes]:
+    """The cache and what stands beside it, but for the lock, which says who held it last."""
+    beside = files((project / CACHE).parent)
+    return {path: data for path, data in beside.items() if not path.endswith(".lock") and ".pixels-" not in path}
+
+
+def _started(project: Path, command: tuple[str, ...]) -> subprocess.Popen:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=project, env=ENVIRONMENT, start_new_session=True, **quiet)
+
+
+def _finished(project: Path, command: tuple[str, ...]) -> tuple[int, str]:
+    done = subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr

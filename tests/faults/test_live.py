@@ -1,0 +1,18 @@
+"""The real commands, killed at random moments; `make faults` kills them oftener."""
+
+import numpy as np
+
+from tests.conftest import ok
+from tests.faults import live
+from tests.faults.test_faults import assert_none_silent
+from tests.test_dvc import make_repository
+
+
+def test_scmd_teacher_killed_at_random_moments_ends_with_the_same_bytes(project):
+    ok("samples", cwd=project)
+    assert_none_silent(live.killed(project, live.TEACHER, 5, np.random.default_rng()), 5)
+
+
+def test_dvc_repro_killed_at_random_moments_ends_with_the_same_bytes(tmp_path, tiny_teacher):
+    repository = make_repository(tmp_path / "project", tiny_teacher)
+    assert_none_silent(live.killed(repository, live.REPRO, 3, np.random.default_rng()), 3)
