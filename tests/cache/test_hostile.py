@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -129,7 +130,9 @@ FILES = ["zarr.json", "logits/zarr.json", "rows.parquet", "ledger/0.json", chunk
 
 
 @pytest.mark.parametrize("path", FILES)
-@pytest.mark.parametrize("form", ["link", "linked folder", "pipe", "folder"])
+@pytest.mark.parametrize(
+    "form", ["link", "link to nothing", "link to itself", "linked folder", "pipe", "socket", "folder"]
+)
 def test_links_pipes_and_folders_are_refused_unread(tmp_path, path, form):
     folder = tmp_path / "cache"
     make(folder)
@@ -141,9 +144,15 @@ def test_links_pipes_and_folders_are_refused_unread(tmp_path, path, form):
         target.parent.symlink_to(tmp_path / "elsewhere")
     else:
         target.rename(tmp_path / "elsewhere")
-        {"link": lambda: target.symlink_to(tmp_path / "elsewhere"), "pipe": lambda: os.mkfifo(target)}.get(
-            form, target.mkdir
-        )()
+        make_other = {
+            "link": lambda: target.symlink_to(tmp_path / "elsewhere"),
+            "link to nothing": lambda: target.symlink_to(tmp_path / "nowhere"),
+            "link to itself": lambda: target.symlink_to(target),
+            "pipe": lambda: os.mkfifo(target),
+            "socket": lambda: socket.socket(socket.AF_UNIX).bind(os.path.relpath(target)),
+            "folder": target.mkdir,
+        }
+        make_other[form]()
     with pytest.raises(CacheError, match="a link or no plain file"):
         read_all(folder)
 

@@ -55,11 +55,26 @@ def _mutated(room: Path, count: int, seed: int) -> Iterator[Verdict]:
     return cases.mutated(room / "cache", count, np.random.default_rng(seed))
 
 
-def _live(room: Path, command: tuple[str, ...], count: int, seed: int) -> Iterator[Verdict]:
-    teacher = make_tiny_teacher(room / "teacher")
-    project = make_repository(room / "project", teacher)
+def _read_only(room: Path) -> Iterator[Verdict]:
+    return cases.read_only(scenes.scene("extended", room))
+
+
+def _flipped_for_the_command(room: Path) -> Iterator[Verdict]:
+    return cases.flipped_for_the_command(scenes.large(room / "cache"), 200, np.random.default_rng(0))
+
+
+def _project(room: Path) -> Path:
+    project = make_repository(room / "project", make_tiny_teacher(room / "teacher"))
     ok("samples", cwd=project)
-    return live.killed(project, command, count, np.random.default_rng(seed))
+    return project
+
+
+def _live(room: Path, command: tuple[str, ...], count: int, seed: int) -> Iterator[Verdict]:
+    return live.killed(_project(room), command, count, np.random.default_rng(seed))
+
+
+def _starved(room: Path) -> Iterator[Verdict]:
+    return live.starved(_project(room), 20)
 
 
 def parts() -> list[Part]:
@@ -70,10 +85,17 @@ def parts() -> list[Part]:
         Part("`scmd teacher` killed at random moments", partial(_live, command=live.TEACHER, count=50, seed=0), 0),
         Part("`dvc repro` killed at random moments", partial(_live, command=live.REPRO, count=20, seed=0), 0),
     ]
+    todo.append(Part("17 `scmd teacher` with too little memory", _starved))
     todo += [Part("10 flipped bits, every one", partial(_flipped, half=half)) for half in (0, 1)]
     for name in scenes.NAMES:
         todo.append(Part("1 killed at calls", partial(_in_scene, case=cases.killed_at_calls, name=name, step=1)))
-        todo.append(Part("5 ENOSPC and EIO", partial(_in_scene, case=cases.refused, name=name, step=2)))
+        todo.append(
+            Part(
+                "5 ENOSPC and EIO", partial(_in_scene, case=cases.refused, name=name, step=2, faults=("ENOSPC", "EIO"))
+            )
+        )
+        memory = partial(_in_scene, case=cases.refused, name=name, step=4, faults=("MemoryError",))
+        todo.append(Part("17 MemoryError at calls", memory))
         for seed, random in numbers.items():
             given = {"name": name, "random": random}
             todo.append(
@@ -83,6 +105,8 @@ def parts() -> list[Part]:
             todo.append(Part("7 clocks moved", partial(_in_scene, case=cases.clocks, **given), seed))
     todo.append(Part("3 torn files", partial(_in_scene, case=cases.torn, name="new", random=numbers[0]), 0))
     todo.append(Part("8 eight writers × 1,000 rounds", _writers))
+    todo.append(Part("6 read-only folders", _read_only))
+    todo.append(Part("10 flipped bits, by the command", _flipped_for_the_command, 0))
     todo.append(Part("9 locks left behind", _locks))
     todo.append(Part("11 missing, swapped, doubled, stale", _misplaced))
     return todo

@@ -3,14 +3,20 @@
 A case yields `None` for a fault that was survived or refused, and a sentence for a silent error.
 """
 
+import io
 import os
 import signal
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
+from pipeline import cli
 from pipeline.cache import ledger, lock, reader, verify
 from pipeline.cache.files import sha256
 from pipeline.cache.layout import HEAD_FILES, VIEW_ARRAYS, chunk_path, place_of
@@ -92,21 +98,68 @@ def power_lost(scene: Scene, room: Path, count: int, random: np.random.Generator
         yield _ends_whole(scene, folder, f"a power loss after call {upto}, loss {loss}")
 
 
-def refused(scene: Scene, room: Path, step: int) -> Iterator[Verdict]:
-    """Case 5: every `step`-th call fails with ENOSPC or EIO, once or for ever; the next run goes on."""
-    for code in (shim.NO_ROOM, shim.BROKEN):
+def refused(scene: Scene, room: Path, step: int, faults: Sequence[str]) -> Iterator[Verdict]:
+    """Cases 5 and 17: every `step`-th call fails with one of `shim.FAULTS`, once or for ever; the next run goes on."""
+    for fault in faults:
         for for_ever in (False, True):
             for at in range(0, scene.calls, step):
-                folder = scene.prepare(room / f"{code}{for_ever}{at}" / "cache")
+                folder = scene.prepare(room / f"{fault}{for_ever}{at}" / "cache")
                 told = False
                 try:
-                    with shim.failing(at, code, for_ever=for_ever):
+                    with shim.failing(at, shim.FAULTS[fault], for_ever=for_ever):
                         scene.work(folder)
-                except (CacheError, OSError):
+                except (CacheError, OSError, MemoryError):
                     told = True
                 # Clearing the old cache away, at the end, needs no room.
-                what = f"{os.strerror(code)} at call {at}, for ever: {for_ever}"
+                what = f"{fault} at call {at}, for ever: {for_ever}"
                 yield _ends_whole(scene, folder, what) if told or for_ever else f"{scene.name}: {what}: not told"
+
+
+def read_only(scene: Scene) -> Iterator[Verdict]:
+    """Case 6: a folder of a cache, or the one above, may not be written, by a user who is not root.
+
+    Reading and verifying work and change nothing, building is refused, and goes on once it is allowed.
+    """
+    for place in (".", "cache", "cache/ledger", "cache/logits/c/0"):
+        with tempfile.TemporaryDirectory() as room:
+            os.chmod(room, 0o755)
+            folder = scene.prepare(Path(room) / "set" / "cache")
+            for path in [folder.parent, *folder.parent.rglob("*")]:
+                os.chown(path, NOBODY, NOBODY) if os.geteuid() == 0 else None
+            before = files(folder.parent)
+            (folder.parent / place).chmod(0o555)
+            reads = _as_nobody(lambda folder=folder: _assert_reads(folder))
+            same = files(folder.parent) == before
+            builds = _as_nobody(lambda folder=folder: _locked_work(scene, folder))
+            (folder.parent / place).chmod(0o755)
+            (folder.parent / ".cache.lock").unlink(missing_ok=True)
+            yield None if reads == 0 and same else f"{place}: reading ended with {reads}, files as before: {same}"
+            yield f"{place}: built" if builds == 0 else _ends_whole(scene, folder, f"a refusal in {place}")
+
+
+def _locked_work(scene: Scene, folder: Path) -> None:
+    with lock.writing(folder):
+        scene.work(folder)
+
+
+NOBODY = 65534
+
+
+def _as_nobody(work: Callable[[], None]) -> int:
+    """The exit code of a forked process without root's rights."""
+
+    def lesser() -> None:
+        if os.geteuid() == 0:
+            os.setuid(NOBODY)
+        work()
+
+    _, status = os.waitpid(_forked(lesser), 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _assert_reads(folder: Path) -> None:
+    assert not list(verify.faults(folder))
+    _columns(folder)
 
 
 def clocks(scene: Scene, room: Path, random: np.random.Generator) -> Iterator[Verdict]:
@@ -210,6 +263,30 @@ def flipped(folder: Path, bits: Callable[[int], np.ndarray]) -> Iterator[Verdict
             data[bit >> 3] ^= 1 << (bit & 7)
             yield None if _is_named(path, bytes(data), entries, by_digest, cache) else f"bit {bit} of {path}"
             data[bit >> 3] ^= 1 << (bit & 7)
+
+
+def flipped_for_the_command(folder: Path, count: int, random: np.random.Generator) -> Iterator[Verdict]:
+    """Case 10 again: random bits, judged by `scmd cache verify` as its user sees it."""
+    whole = files(folder)
+    sizes = np.array([len(data) for data in whole.values()])
+    for path in random.choice(list(whole), count, p=sizes / sizes.sum()).tolist():
+        data, bit = bytearray(whole[path]), int(random.integers(0, 8 * len(whole[path])))
+        data[bit >> 3] ^= 1 << (bit & 7)
+        (folder / path).write_bytes(data)
+        code, said = _command("cache", "verify", str(folder))
+        (folder / path).write_bytes(whole[path])
+        yield None if code == 1 and path in said else f"bit {bit} of {path}: {code}, {said}"
+
+
+def _command(*arguments: str) -> tuple[int, str]:
+    """Exit code and words of `scmd`, in this process."""
+    said = io.StringIO()
+    with mock.patch.object(sys, "argv", ["scmd", *arguments]), redirect_stderr(said):
+        try:
+            cli.main()
+        except SystemExit as done:
+            return int(done.code or 0), said.getvalue()
+    return 0, said.getvalue()
 
 
 def _is_named(path: str, data: bytes, entries: dict, by_digest: dict, cache: reader.TeacherCache) -> bool:

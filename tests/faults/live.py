@@ -50,6 +50,23 @@ def killed(project: Path, command: tuple[str, ...], count: int, random: np.rando
         )
 
 
+def starved(project: Path, count: int) -> Iterator[Verdict]:
+    """Case 17: `scmd teacher` with ever more address space, 1 to 6 GB; what it leaves is whole or goes on."""
+    code, said = _finished(project, TEACHER)
+    assert code == 0, said
+    whole = _left(project)
+    for limit in np.linspace(1 << 30, 6 << 30, count).astype(int).tolist():
+        shutil.rmtree(project / CACHE)
+        short = _finished(project, ("prlimit", f"--as={limit}", *TEACHER))[0]
+        if short == 0:
+            yield None if _left(project) == whole else f"other bytes with {limit:,} bytes of memory"
+            continue
+        code, said = _finished(project, TEACHER)
+        yield (
+            None if code == 0 and _left(project) == whole else f"after {limit:,} bytes of memory: {code}, {said[-500:]}"
+        )
+
+
 def _left(project: Path) -> dict[str, bytes]:
     """The cache and what stands beside it, but for the lock, which says who held it last."""
     beside = files((project / CACHE).parent)

@@ -66,8 +66,8 @@ def killed(work: Callable[[], None], call: int, *, after: bool) -> bool:
 
 
 @contextmanager
-def failing(call: int, code: int, *, for_ever: bool):
-    """The call of that number fails with an errno (`for_ever`: and every later one that needs room)."""
+def failing(call: int, fault: Callable[[str], Exception], *, for_ever: bool):
+    """The call of that number raises `fault` of its path (`for_ever`: and every later one that needs room)."""
     seen = [0]
 
     def before(name, arguments):
@@ -75,13 +75,22 @@ def failing(call: int, code: int, *, for_ever: bool):
         due = seen[0] > call if for_ever else seen[0] == call + 1
         needs_room = name in ("open", "write", "fsync", "mkdir", "replace", "rename")
         if due and (needs_room if for_ever else True):
-            raise OSError(code, os.strerror(code), str(arguments[0]))
+            raise fault(str(arguments[0]))
 
     with around(before, lambda *_: None):
         yield
 
 
-NO_ROOM, BROKEN = errno.ENOSPC, errno.EIO
+def refusal(code: int) -> Callable[[str], Exception]:
+    """What the system says with an errno."""
+    return lambda path: OSError(code, os.strerror(code), path)
+
+
+FAULTS: dict[str, Callable[[str], Exception]] = {
+    "ENOSPC": refusal(errno.ENOSPC),
+    "EIO": refusal(errno.EIO),
+    "MemoryError": MemoryError,
+}
 
 
 class Recorder:

@@ -47,8 +47,12 @@ def test_a_power_loss_leaves_no_listed_file_damaged(scene, tmp_path):
     assert_none_silent(cases.power_lost(scene, tmp_path, 40, random()), 40)
 
 
-def test_a_refused_call_is_one_sentence_and_the_next_run_goes_on(scene, tmp_path):
-    assert_none_silent(cases.refused(scene, tmp_path, step=25), 4 * (scene.calls // 25))
+def test_a_refused_call_is_told_and_the_next_run_goes_on(scene, tmp_path):
+    assert_none_silent(cases.refused(scene, tmp_path, step=30, faults=tuple(shim.FAULTS)), 6 * (scene.calls // 30))
+
+
+def test_a_folder_that_may_not_be_written_can_be_read(tmp_path):
+    assert_none_silent(cases.read_only(scenes.scene("extended", tmp_path)), 8)
 
 
 def test_no_decision_hangs_on_a_clock(scene, tmp_path):
@@ -70,6 +74,10 @@ def test_flipped_bits_are_found(large):
     assert_none_silent(
         cases.flipped(large, lambda bits: numbers.integers(0, bits, max(1, round(share * bits)))), 19_000
     )
+
+
+def test_flipped_bits_are_named_by_the_command(large):
+    assert_none_silent(cases.flipped_for_the_command(large, 200, random()), 200)
 
 
 def test_missing_swapped_doubled_and_stale_chunks_are_named(large, tmp_path):
