@@ -46,7 +46,7 @@ def by_torch(p, lambda1, lambda2, temperature):
     tensors = {name: torch.tensor(value) for name, value in p.items()}
     for name in ("z", "embeddings", "s"):
         tensors[name].requires_grad_(True)
-    batch = Batch(torch.zeros(0), tensors["labels"], torch.zeros(0), tensors["t"], tensors["text"])
+    batch = Batch(torch.zeros(0), tensors["labels"], tensors["t"], tensors["text"])
     outputs = Outputs(tensors["z"], tensors["embeddings"], tensors["s"])
     method = METHODS["scmd"].settings(lambda1=lambda1, lambda2=lambda2, temperature=temperature)
     terms = METHODS["scmd"].terms(outputs, batch, method)
@@ -113,7 +113,7 @@ def test_cross_entropy_by_hand():
 
 def test_scmd_without_cross_modality_is_kd():
     loss, tensors = by_torch(problem(1), 0.5, 0.0, 3.0)
-    batch = Batch(torch.zeros(0), tensors["labels"], torch.zeros(0), tensors["t"], tensors["text"])
+    batch = Batch(torch.zeros(0), tensors["labels"], tensors["t"], tensors["text"])
     outputs = Outputs(tensors["z"], tensors["embeddings"], tensors["s"])
     kd = METHODS["kd"].terms(outputs, batch, METHODS["kd"].settings())
     assert sum(kd.values()).item() == pytest.approx(loss.item(), rel=1e-12)
@@ -122,7 +122,7 @@ def test_scmd_without_cross_modality_is_kd():
 def test_erm_knows_no_teacher():
     _, tensors = by_torch(problem(1), 0.5, 0.5, 3.0)
     outputs = Outputs(tensors["z"], tensors["embeddings"], tensors["s"])
-    batch = Batch(torch.zeros(0), tensors["labels"], torch.zeros(0), torch.full((6, 4), torch.nan), tensors["text"])
+    batch = Batch(torch.zeros(0), tensors["labels"], torch.full((6, 4), torch.nan), tensors["text"])
     terms = METHODS["erm"].terms(outputs, batch, METHODS["erm"].settings())
     assert list(terms) == ["cross_entropy"]
     assert torch.isfinite(terms["cross_entropy"])
