@@ -21,6 +21,14 @@ from pipeline.views.draw import draw
 ROOT = Path(__file__).parent.parent
 # Two test processes share the machine; threads of both would only wait for one another.
 torch.set_num_threads(1)
+# Of processes that tests start: this checkout's code and the tools of this environment, a thread each.
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "PYTHONPATH": str(ROOT),
+    "OMP_NUM_THREADS": "1",
+    "DVC_NO_ANALYTICS": "1",
+}
 DOMAINS = ("clay", "ink", "neon")
 CLASSES = ("disc", "square")
 PER_CLASS = 6
@@ -31,7 +39,7 @@ def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.
     return subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(env or {})},
+        env={**ENVIRONMENT, **(env or {})},
         capture_output=True,
         text=True,
         check=False,

@@ -4,24 +4,19 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, change, configurations, write_configurations, write_images
+from tests.conftest import ENVIRONMENT, ROOT, change, configurations, write_configurations, write_images
 
-BIN = Path(sys.executable).parent
 ERM, SCMD = "student@ink-erm-0", "student@ink-scmd-0"
 EVERYTHING = ["samples", "teacher", "pixels", ERM, SCMD, "report"]
 
 
 def run(*command: str, cwd: Path) -> str:
     environment = {
-        **os.environ,
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
-        "DVC_NO_ANALYTICS": "1",
+        **ENVIRONMENT,
         "GIT_CONFIG_GLOBAL": os.devnull,
     }
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)

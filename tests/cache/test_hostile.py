@@ -20,7 +20,7 @@ from pipeline.cache.layout import chunk_path
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.errors import CacheError
 from tests.cache.test_cache import make
-from tests.conftest import ROOT
+from tests.conftest import ENVIRONMENT
 
 
 def sign(folder, path: str) -> None:
@@ -226,9 +226,8 @@ def test_a_compressed_bomb_costs_no_memory(tmp_path, size):
     bomb = bytes(Zstd(level=3).encode(bytes(size)))
     (tmp_path / path).write_bytes(bytes(CRC32C(location="end").encode(bomb)))
     sign(tmp_path, path)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", BOMB, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", BOMB, str(tmp_path)], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, (done.returncode, done.stderr)
     kilobytes, sentence = done.stdout.split(" ", 1)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.cache import lock
 from pipeline.errors import CacheError
-from tests.conftest import ROOT
+from tests.conftest import ENVIRONMENT
 
 HOLD = """
 import sys, time
@@ -25,9 +25,8 @@ with lock.writing(Path(sys.argv[1])):
 @pytest.fixture
 def holder(tmp_path):
     """Another process that writes the cache."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "cache")], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", HOLD, str(tmp_path / "cache")], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"

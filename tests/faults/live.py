@@ -11,16 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.conftest import ROOT, files
+from tests.conftest import ENVIRONMENT, files
 from tests.faults.cases import Verdict
 
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "PYTHONPATH": str(ROOT),
-    "OMP_NUM_THREADS": "1",
-    "DVC_NO_ANALYTICS": "1",
-}
 TEACHER = (sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "1")
 REPRO = ("dvc", "repro", "teacher")
 CACHE = Path("cache/toy/tiny")

@@ -1,6 +1,5 @@
 """What is interrupted: a small cache under construction (a stand-in encodes), and a larger one, at rest, to be harmed."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +69,3 @@ def listed(folder: Path) -> dict[str, Entry]:
     entries, broken = verify.listed_files(folder)
     assert not broken
     return entries
-
-
-def copy(folder: Path, to: Path) -> Path:
-    shutil.copytree(folder, to)
-    return to

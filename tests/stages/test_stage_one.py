@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.cache import reader
 from pipeline.teacher import zero_shot
 from pipeline.views.draw import Distribution, draw
-from tests.conftest import ROOT, change, draw_image, files, ok, refused
+from tests.conftest import ENVIRONMENT, change, draw_image, files, ok, refused
 
 CACHE = "cache/toy/tiny"
 
@@ -116,9 +116,8 @@ def test_killed_and_run_again_it_goes_on_by_blocks(project, kills):
 
 def kill_after_block(project, block: int) -> None:
     """Runs stage one and sends SIGKILL to it and its workers once the ledger of `block` is there."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "0"]
-    running = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    running = subprocess.Popen(command, cwd=project, env=ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True)
     ledger = project / CACHE / "ledger" / f"{block}.json"
     deadline = time.monotonic() + 120
     while not ledger.exists():
@@ -171,8 +170,7 @@ def test_a_worker_that_the_system_kills_ends_the_run_by_name_and_the_next_goes_o
     change(project, "teachers/tiny.yaml", views=300, block=2)
     ok("samples", cwd=project)
     command = [sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    running = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command, cwd=project, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     while not (project / CACHE / "ledger/0.json").exists():
         assert running.poll() is None
         time.sleep(0.01)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from pipeline.errors import TeacherError
 from pipeline.teacher import clip
 from pipeline.teacher.settings import Preprocess, TeacherSettings, digest, stated
-from tests.conftest import ROOT, draw_image
+from tests.conftest import ENVIRONMENT, ROOT, draw_image
 
 CPU = torch.device("cpu")
 ICONS = ROOT / "pipeline/data/icons_teacher"
@@ -150,7 +150,6 @@ except ResourceError as error:
 
 
 def test_a_batch_that_does_not_fit_into_memory_names_the_setting(tiny_teacher):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", STARVED, str(tiny_teacher)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("out of memory with 2048 pictures at once; set a smaller `batch`"), done.stderr
