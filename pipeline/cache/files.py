@@ -129,10 +129,10 @@ def read_file(folder: Path, path: str, limit: int) -> bytes:
     if not stat.S_ISREG(state.st_mode):
         os.close(descriptor)
         raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only")
-    with os.fdopen(descriptor, "rb") as stream:
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
         if state.st_size > limit:
             raise CacheError(f"{folder / path}: {state.st_size:,} bytes, where at most {limit:,} are expected")
-        return stream.read(limit)
+        return stream.read(state.st_size)
 
 
 def sha256(data: bytes | memoryview) -> str:

@@ -46,15 +46,17 @@ class Ledger:
         """How many samples a listed chunk holds; 0 where it is not listed."""
         return self.files[path].rows if path in self.files else 0
 
-    def body(self) -> dict:
-        files = {path: entry.model_dump() for path, entry in sorted(self.files.items())}
-        return {"files": files, "provenance": list(self.provenance)}
+    def body(self) -> bytes:
+        files = {path: entry.model_dump() for path, entry in self.files.items()}
+        return canonical({"files": files, "provenance": list(self.provenance)})
 
     def digest(self) -> str:
-        return sha256(canonical(self.body()))
+        return sha256(self.body())
 
     def to_bytes(self) -> bytes:
-        return canonical({**self.body(), "digest": self.digest()}) + b"\n"
+        """The file: the body's canonical JSON with its digest, whose key sorts first, put in."""
+        body = self.body()
+        return b'{"digest":"%b",%b\n' % (sha256(body).encode(), body[1:])
 
     def followed_by(self, files: Mapping[str, Entry], dropped: set[str], provenance: dict) -> "Ledger":
         """This ledger with newer entries and without the dropped ones; itself where they say nothing new."""

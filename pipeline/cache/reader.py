@@ -65,14 +65,16 @@ class TeacherCache:
     def column(self, array: str) -> np.ndarray:
         """(N, V, width) of one of `VIEW_ARRAYS`. Raises CacheError naming a chunk that is missing or damaged."""
         spec = VIEW_ARRAYS[array]
-        values = np.empty(spec.shape(self.shape), spec.dtype)
+        samples, views, width = spec.shape(self.shape)
+        # In memory view by view, as on disk: a chunk is then copied in one piece.
+        values = np.empty((views, samples, width), spec.dtype)
         for block in range(self.shape.blocks):
             listed = self.block_ledger(block)
             start = block * self.shape.block
             for view in range(self.shape.views):
                 chunk = chunks.read(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
-                values[start : start + len(chunk), view] = chunk
-        return values
+                values[view, start : start + len(chunk)] = chunk
+        return values.swapaxes(0, 1)
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""

@@ -5,10 +5,10 @@ stranger wrote into it.
 """
 
 import io
-import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import CacheError
@@ -16,12 +16,11 @@ from pipeline.errors import CacheError
 _ROWS = pa.schema([("id", pa.string()), ("width", pa.int64()), ("height", pa.int64())])
 _PROMPTS = pa.schema([("template", pa.string()), ("class_name", pa.string()), ("text", pa.string())])
 _PHYSICAL = {pa.string(): "BYTE_ARRAY", pa.int64(): "INT64"}
-_ID = re.compile("[0-9a-f]{64}")
+_ID = "^[0-9a-f]{64}$"
 _LARGEST_SIDE = 1 << 24
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A unique image: SHA-256 of its bytes, upright width and height in pixels."""
 
     id: str
@@ -30,19 +29,26 @@ class Row:
 
 
 def rows_file(rows: list[Row]) -> bytes:
-    return _parquet(pa.Table.from_pylist([vars(row) for row in rows], _ROWS))
+    return _parquet(pa.Table.from_pylist([row._asdict() for row in rows], _ROWS))
 
 
 def read_rows(data: bytes, path: str) -> list[Row]:
     """Raises CacheError where a row is impossible, or an id stands twice."""
-    rows = [Row(**row) for row in _table(data, _ROWS, path)]
-    for at, row in enumerate(rows):
-        sides = (row.width, row.height)
-        if not _ID.fullmatch(row.id or "") or not all(side and 0 < side <= _LARGEST_SIDE for side in sides):
-            raise CacheError(f"{path}: row {at} is no image's id with a width and a height")
+    table = _table(data, _ROWS, path)
+    if (at := pc.index(_possible(table), False).as_py()) >= 0:
+        raise CacheError(f"{path}: row {at} is no image's id with a width and a height")
+    rows = [Row(*values) for values in zip(*(column.to_pylist() for column in table.columns), strict=True)]
     if not rows or len({row.id for row in rows}) < len(rows):
         raise CacheError(f"{path}: {'an id stands twice' if rows else 'it has no row'}")
     return rows
+
+
+def _possible(table: pa.Table) -> pa.ChunkedArray:
+    """(N,) bool: whether a row has an id and two sides that an image can have."""
+    good = pc.match_substring_regex(table["id"], _ID)
+    for side in (table["width"], table["height"]):
+        good = pc.and_(good, pc.and_(pc.greater(side, 0), pc.less_equal(side, _LARGEST_SIDE)))
+    return pc.fill_null(good, False)
 
 
 def prompts_file(templates: list[str], classes: list[str], texts: list[list[str]]) -> bytes:
@@ -61,7 +67,8 @@ def prompts_file(templates: list[str], classes: list[str], texts: list[list[str]
 
 def require_prompts(data: bytes, templates: list[str], classes: list[str], path: str) -> None:
     """Raises CacheError where the rows are not templates × classes, in this order."""
-    found = [(row["template"], row["class_name"]) for row in _table(data, _PROMPTS, path)]
+    table = _table(data, _PROMPTS, path)
+    found = list(zip(table["template"].to_pylist(), table["class_name"].to_pylist(), strict=True))
     if found != [(template, name) for template in templates for name in classes]:
         raise CacheError(f"{path}: not the templates and classes of this cache's identity, in their order")
 
@@ -74,7 +81,7 @@ def _parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _table(data: bytes, schema: pa.Schema, path: str) -> list[dict]:
+def _table(data: bytes, schema: pa.Schema, path: str) -> pa.Table:
     try:
         file = pq.ParquetFile(
             io.BytesIO(data),
@@ -87,7 +94,7 @@ def _table(data: bytes, schema: pa.Schema, path: str) -> list[dict]:
         table.validate(full=True)
         if not table.schema.remove_metadata().equals(schema):
             raise CacheError(f"{path}: its columns are not {', '.join(schema.names)} in their types")
-        return table.to_pylist()
+        return table
     except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError, MemoryError, OverflowError):
         raise CacheError(f"{path}: not a readable Parquet file") from None
 
