@@ -1,6 +1,7 @@
 """The group's and arrays' `zarr.json`: written by zarr, and read by an allow-list that knows format 1 and nothing else."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
@@ -62,6 +63,25 @@ class Attributes(Section):
         )
 
 
+def attributes(
+    shape: Shape, chain: str, identity: dict, view_columns: Sequence[str], render_size: int, logit_scale: float
+) -> Attributes:
+    """What a cache of this shape and identity says of itself."""
+    return Attributes.model_validate(
+        {
+            "format": FORMAT,
+            "identity": identity,
+            "identity_digest": digest(identity),
+            "codec": chain,
+            "block": shape.block,
+            "views": shape.views,
+            "view_columns": list(view_columns),
+            "render_size": render_size,
+            "logit_scale": logit_scale,
+        }
+    )
+
+
 def arrays(shape: Shape) -> dict[str, tuple[tuple[int, ...], tuple[int, ...], str]]:
     """Name → (shape, chunk, dtype) of every array."""
     text = (shape.prompts, shape.classes, shape.embedding)
@@ -71,14 +91,14 @@ def arrays(shape: Shape) -> dict[str, tuple[tuple[int, ...], tuple[int, ...], st
     return {**table, TEXT: (text, text, "float32")}
 
 
-def written(shape: Shape, chain: str, attributes: dict) -> dict[str, bytes]:
+def written(shape: Shape, chain: str, attributes: Attributes) -> dict[str, bytes]:
     """Path → content of every `zarr.json`, as zarr itself writes them."""
     import zarr
     from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
     from zarr.storage import MemoryStore
 
     store = MemoryStore()
-    group = zarr.create_group(store, attributes={"scmd": attributes})
+    group = zarr.create_group(store, attributes={"scmd": attributes.model_dump()})
     codecs: dict[str, list[Any]] = {"raw": [Crc32cCodec()], "zstd": [ZstdCodec(level=3), Crc32cCodec()]}
     for name, (size, chunk, dtype) in arrays(shape).items():
         group.create_array(

@@ -10,6 +10,7 @@ from pipeline.cache import chunks, ledger, metadata
 from pipeline.cache.files import make_folder, remove_folder, sha256, sync_folder, write_file
 from pipeline.cache.layout import HEAD_FILES, PROMPTS, ROWS, TEXT_CHUNK, VIEW_ARRAYS, Shape, chunk_path, encode
 from pipeline.cache.ledger import HEAD, Entry, Ledger
+from pipeline.cache.metadata import Attributes
 from pipeline.cache.rows import Row, prompts_file, rows_file
 from pipeline.errors import CacheError
 
@@ -40,10 +41,10 @@ class Writer:
     harmed: Set[str] = frozenset()
 
     def write_head(
-        self, attributes: dict, rows: list[Row], texts: list[list[str]], text_embeddings: np.ndarray
+        self, attributes: Attributes, rows: list[Row], texts: list[list[str]], text_embeddings: np.ndarray
     ) -> None:
         """Rows, prompts, text embeddings and metadata: what all blocks share, in one commit."""
-        identity = attributes["identity"]
+        identity = attributes.identity
         files = {
             ROWS: rows_file(rows),
             PROMPTS: prompts_file(identity["templates"], identity["classes"], texts),
@@ -52,6 +53,11 @@ class Writer:
         }
         entries = {path: Entry(size=len(data), sha256=sha256(data)) for path, data in files.items()}
         ledger.commit(self.folder, HEAD, files, ledger.read(self.folder, HEAD), Ledger(entries, (self.provenance,)))
+
+    def rows_of(self, work: Work) -> range:
+        """The rows that some work makes."""
+        start = work.block * self.shape.block
+        return range(start + work.first, start + self.shape.rows(work.block))
 
     def missing(self, arrays: tuple[str, ...]) -> list[Work]:
         """What is still to compute of some arrays, block by block; views with the same gaps together."""

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from pipeline.cache import identity as identities
-from pipeline.cache import reader
-from pipeline.cache.layout import FORMAT, VIEW_ARRAYS, Shape
+from pipeline.cache import metadata, reader
+from pipeline.cache.layout import VIEW_ARRAYS, Shape
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.progress import say
@@ -55,17 +54,7 @@ def _write(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     names = [str(number) for number in range(SHAPE.classes)]
     identity = {"templates": ["{}"], "classes": names, "teacher": {"embedding": SHAPE.embedding}}
-    attributes = {
-        "format": FORMAT,
-        "identity": identity,
-        "identity_digest": identities.digest(identity),
-        "codec": "raw",
-        "block": SHAPE.block,
-        "views": SHAPE.views,
-        "view_columns": list(COLUMNS),
-        "render_size": 224,
-        "logit_scale": 100.0,
-    }
+    attributes = metadata.attributes(SHAPE, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
     cache = Writer(folder, SHAPE, "raw", {})
     rows = [Row(f"{number:064x}", 1, 1) for number in range(SHAPE.samples)]
     text = np.zeros((SHAPE.prompts, SHAPE.classes, SHAPE.embedding), np.float32)

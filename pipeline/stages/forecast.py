@@ -26,7 +26,7 @@ def run(plan: Plan, workers: int) -> None:
     shape, image_pass = writer.shape, writer.missing(IMAGE_ARRAYS)
     logits = _all_of(shape, ("logits",)) if site.source else writer.missing(("logits",))
     encoded = [work for work in image_pass if "image_features" in work.arrays]
-    pictures = sum((shape.rows(work.block) - work.first) * len(work.views) for work in encoded)
+    pictures = sum(len(writer.rows_of(work)) * len(work.views) for work in encoded)
     say(f"{pictures:,} pictures to encode, so that {len(site.rows):,} samples × {site.views} views stand")
     whole = _bytes(_all_of(shape, tuple(VIEW_ARRAYS)), shape)
     say(f"{_bytes([*image_pass, *logits], shape):,} bytes of chunks to write; the whole cache has {whole:,}")

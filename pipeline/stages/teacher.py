@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.cache import identity as identities
-from pipeline.cache import lock, reader, writer
-from pipeline.cache.layout import FORMAT, IMAGE_ARRAYS, Shape
+from pipeline.cache import lock, metadata, reader, writer
+from pipeline.cache.layout import IMAGE_ARRAYS, Shape
+from pipeline.cache.metadata import Attributes
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError, TeacherError
@@ -96,36 +96,22 @@ def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     """Computes what a site lacks, and what is known to be harmed, and puts the cache in its place."""
     folder, settings = todo.plan.cache_folder, todo.plan.teacher
     cache = todo.writer(site, harmed)
-    attributes = _attributes(cache, todo.clip, todo.identity)
+    clip = todo.clip
+    attributes = metadata.attributes(cache.shape, CHAIN, todo.identity, COLUMNS, clip.size, clip.logit_scale)
     if not _head_stands(site, attributes, harmed):
         texts = prompts.texts(settings.templates, todo.samples.classes)
-        cache.write_head(attributes, site.rows, texts, _text_embeddings(todo.clip, texts))
-    passed = _image_pass(cache, todo.clip, todo.pictures(site.rows), settings, workers)
-    _logits(cache, todo.clip.logit_scale)
+        cache.write_head(attributes, site.rows, texts, _text_embeddings(clip, texts))
+    passed = _image_pass(cache, clip, todo.pictures(site.rows), settings, workers)
+    _logits(cache, clip.logit_scale)
     if site.folder != folder:
         writer.switch(site.folder, folder)
     say(f"{passed} pictures went through the teacher; {len(site.rows)} samples × {site.views} views stand in {folder}")
     content = reader.open_complete(folder).content_digest()
-    say(f"identity {attributes['identity_digest'][:12]}, content {content[:12]} (equal bytes have equal digests)")
+    say(f"identity {attributes.identity_digest[:12]}, content {content[:12]} (equal bytes have equal digests)")
     say(f"next: {todo.plan.command('pixels')}")
 
 
-def _attributes(cache: Writer, clip: Clip, identity: dict) -> dict:
-    """The group's attributes, as `cache/README.md` lists them."""
-    return {
-        "format": FORMAT,
-        "identity": identity,
-        "identity_digest": identities.digest(identity),
-        "codec": cache.chain,
-        "block": cache.shape.block,
-        "views": cache.shape.views,
-        "view_columns": list(COLUMNS),
-        "render_size": clip.size,
-        "logit_scale": clip.logit_scale,
-    }
-
-
-def _head_stands(site: Site, attributes: dict, harmed: Set[str]) -> bool:
+def _head_stands(site: Site, attributes: Attributes, harmed: Set[str]) -> bool:
     if not site.begun or harmed & writer.HEAD_PATHS:
         return False
     try:
@@ -133,7 +119,7 @@ def _head_stands(site: Site, attributes: dict, harmed: Set[str]) -> bool:
         cache.read_text_embeddings()
     except CacheError:
         return False
-    return cache.attributes.model_dump() == attributes and cache.rows == site.rows
+    return cache.attributes == attributes and cache.rows == site.rows
 
 
 def _text_embeddings(clip: Clip, texts: list[list[str]]) -> np.ndarray:
@@ -161,16 +147,11 @@ def _normalisation(clip: Clip, settings: TeacherSettings, view: int) -> tuple[tu
 def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
     """Everything that needs the images; returns how many pictures were encoded."""
     todo = cache.missing(IMAGE_ARRAYS)
-    items = [(row, work.views) for work in todo for row in _rows_of(cache, work)]
+    items = [(row, work.views) for work in todo for row in cache.rows_of(work)]
     made = track(in_order(images, items, min(workers, len(items))), len(items), "teacher")
     for work in todo:
-        cache.write(work, _encode(clip, made, _rows_of(cache, work), work, images, settings))
-    return sum(len(work.views) * len(_rows_of(cache, work)) for work in todo if "image_features" in work.arrays)
-
-
-def _rows_of(cache: Writer, work: Work) -> range:
-    start = work.block * cache.shape.block
-    return range(start + work.first, start + cache.shape.rows(work.block))
+        cache.write(work, _encode(clip, made, cache.rows_of(work), work, images, settings))
+    return sum(len(work.views) * len(cache.rows_of(work)) for work in todo if "image_features" in work.arrays)
 
 
 def _encode(

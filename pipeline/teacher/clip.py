@@ -93,9 +93,12 @@ def load(settings: TeacherSettings, device: torch.device) -> Clip:
             f"teacher `{model}`: open_clip cannot load it ({' '.join(str(error).split())[:300]})"
         ) from None
     network.eval().requires_grad_(False)
+    if not network.logit_scale.exp().isfinite():
+        raise TeacherError(f"teacher `{model}`: its logit scale is no number; its weights are damaged")
+    known = stated(settings)
     facts = {
-        **stated(settings),
-        "weights_sha256": digest(file),
+        **known,
+        "weights_sha256": known.get("weights_sha256") or digest(file),
         "settings": _model_settings(model),
         "preprocess": {key: _plain(value) for key, value in vars_of(network.visual.preprocess_cfg).items()},
         "transform": repr(transform),

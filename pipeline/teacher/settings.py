@@ -32,10 +32,10 @@ class TeacherSettings(Section):
     preprocess: Preprocess | None = None
     normalisation: Literal["clip", "imagenet"] = "clip"
     templates: tuple[str, ...] = Field(("this is a photo of a {}",), min_length=1)
-    views: int = Field(9, ge=2)
+    views: int = Field(9, ge=2, le=1 << 16)
     seed: int = 0
     distribution: Distribution = Distribution()
-    block: int = Field(1024, ge=1)
+    block: int = Field(1024, ge=1, le=1 << 20)
     batch: int = Field(64, ge=1)
 
     @field_validator("templates")

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import zarr
 
-from pipeline.cache import ledger, reader, writer
-from pipeline.cache.identity import digest
+from pipeline.cache import ledger, metadata, reader, writer
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, chunk_path
-from pipeline.cache.metadata import read_group
+from pipeline.cache.metadata import Attributes, read_group
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError
@@ -26,21 +25,10 @@ def rows(count: int) -> list[Row]:
     return [Row(f"{number:064x}", 10 + number, 20) for number in range(count)]
 
 
-def attributes(shape: Shape, chain: str, **more) -> dict:
+def attributes(shape: Shape, chain: str, **more) -> Attributes:
     """The group's; `more` goes into the identity."""
     known = {"templates": ["{}", "{}!"], "classes": ["a", "b", "c", "d"], "teacher": {"embedding": shape.embedding}}
-    identity = {**known, **more}
-    return {
-        "format": 1,
-        "identity": identity,
-        "identity_digest": digest(identity),
-        "codec": chain,
-        "block": shape.block,
-        "views": shape.views,
-        "view_columns": ["left"],
-        "render_size": 32,
-        "logit_scale": 100.0,
-    }
+    return metadata.attributes(shape, chain, {**known, **more}, ["left"], render_size=32, logit_scale=100.0)
 
 
 def value(name: str, row: int, view: int, width: int) -> np.ndarray:

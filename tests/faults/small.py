@@ -14,7 +14,7 @@ from tests.cache.test_cache import MADE_BY, SHAPE, TEXTS, arrays, attributes, ro
 
 def build(folder: Path, count: int = 10, views: int = 3, seed: int = 0) -> None:
     """What `scmd teacher` does: recover, look, complete, and switch where another cache stood."""
-    identity = attributes(SHAPE, "raw", seed=seed)["identity"]
+    identity = attributes(SHAPE, "raw", seed=seed).identity
     sites.recover(folder)
     site = sites.choose(folder, identity, rows(count), views, SHAPE.block)
     harmed = {fault.path for fault in sites.prepare(site, folder)}
