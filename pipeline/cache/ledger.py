@@ -90,8 +90,13 @@ def parse(data: bytes, where: str) -> Ledger:
 
 
 def read(folder: Path, name: str) -> Ledger:
-    """The named ledger, empty where there is none. Raises CacheError where it is damaged."""
+    """The named ledger, empty where there is none. Raises CacheError where it is damaged.
+
+    One that is staged whole has been decided on, and counts already.
+    """
     path = path_of(name)
+    with suppress(FileNotFoundError, CacheError):
+        return parse(read_file(folder, f"{path}{STAGED}", documents.LIMIT), path)
     try:
         data = read_file(folder, path, documents.LIMIT)
     except FileNotFoundError:
@@ -144,6 +149,17 @@ def checked_bytes(folder: Path, path: str, entry: Entry | None) -> bytes:
         raise CacheError(
             f"{folder / path}: not in the ledger, so it was never finished; run `scmd teacher` to complete it"
         )
+    try:
+        return _as_listed(folder, path, entry)
+    except CacheError:
+        # While a writer commits, the listed file waits beside its place, or takes it just after the first look.
+        for place in (f"{path}{STAGED}", path):
+            with suppress(CacheError):
+                return _as_listed(folder, place, entry)
+        raise
+
+
+def _as_listed(folder: Path, path: str, entry: Entry) -> bytes:
     try:
         data = read_file(folder, path, entry.size)
     except FileNotFoundError:

@@ -29,12 +29,17 @@ from pipeline.errors import CacheError
 
 @dataclass(frozen=True)
 class TeacherCache:
-    """A cache on disk: its attributes, rows and shape are read; arrays are read when asked for."""
+    """A cache on disk: its attributes, rows and shape are read; arrays are read when asked for.
+
+    A writer may extend it meanwhile: it stays what it was when `head`, the file of the head's ledger, was read. Where
+    another cache takes its place, reading raises CacheError.
+    """
 
     folder: Path
     attributes: Attributes
     rows: list[Row]
     shape: Shape
+    head: bytes
 
     @property
     def identity(self) -> dict:
@@ -72,9 +77,22 @@ class TeacherCache:
             listed = self.block_ledger(block)
             start = block * self.shape.block
             for view in range(self.shape.views):
-                chunk = chunks.read(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
+                chunk = self._chunk(listed, array, block, view)
                 values[view, start : start + len(chunk)] = chunk
+        self._require_in_place()
         return values.swapaxes(0, 1)
+
+    def _chunk(self, listed: Ledger, array: str, block: int, view: int) -> np.ndarray:
+        """(rows of the block, width). A chunk that is not the listed one may be a newer ledger's."""
+        where = (self.shape, self.attributes.codec, array, block, view)
+        try:
+            return chunks.read(self.folder, listed, *where)
+        except CacheError:
+            self._require_in_place()
+            newer = self.block_ledger(block)
+            if newer == listed:
+                raise
+            return chunks.read(self.folder, newer, *where)
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""
@@ -82,7 +100,18 @@ class TeacherCache:
         shape = (self.shape.prompts, self.shape.classes, self.shape.embedding)
         text = decode(data, shape, "float32", self.attributes.codec, TEXT_CHUNK)
         chunks.require_finite(text, TEXT_CHUNK)
+        self._require_in_place()
         return text
+
+    def _require_in_place(self) -> None:
+        """Raises CacheError where what was read may be another cache's, as its folder was exchanged meanwhile."""
+        if _head_file(self.folder) == self.head:
+            return
+        now = open_any(self.folder)
+        if now.identity != self.identity or now.rows[: len(self.rows)] != self.rows:
+            raise CacheError(
+                f"{self.folder}: another cache took its place while this one was read; run the command again"
+            )
 
     def content_digest(self) -> str:
         """SHA-256 over the digests of all ledgers: equal caches, byte for byte, have equal digests."""
@@ -109,13 +138,29 @@ def open_any(folder: Path) -> TeacherCache:
     """A cache as it stands, complete or not. Raises CacheError where there is none, or its head is not of format 1."""
     if not exists(folder):
         raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
-    return from_head(folder, ledger.read(folder, HEAD).files)
+    head = ledger.read(folder, HEAD)
+    try:
+        return from_head(folder, head.files)
+    except CacheError:
+        newer = ledger.read(folder, HEAD)
+        if newer == head:
+            raise
+        return from_head(folder, newer.files)
+
+
+def _head_file(folder: Path) -> bytes:
+    try:
+        return read_file(folder, ledger.path_of(HEAD), documents.LIMIT)
+    except FileNotFoundError:
+        return b""
 
 
 def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     """The cache whose head files are these. Each is checked before the next is believed."""
     if strange := sorted(set(head) - HEAD_FILES):
         raise CacheError(f"{folder / ledger.path_of(HEAD)}: it lists {strange[0]!r}, which no cache has")
+
+    head_file = _head_file(folder)
 
     def whole(path: str) -> bytes:
         return ledger.checked_bytes(folder, path, head.get(path))
@@ -128,14 +173,14 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
         metadata.require_array(whole(path), name, shape, attributes.codec, str(folder / path))
     identity = attributes.identity
     require_prompts(whole(PROMPTS), identity["templates"], identity["classes"], str(folder / PROMPTS))
-    return TeacherCache(folder, attributes, rows, shape)
+    return TeacherCache(folder, attributes, rows, shape, head_file)
 
 
 def without_head_ledger(folder: Path) -> TeacherCache:
     """A cache as its head files stand, without knowing that they are the right ones: for a repair that finds out."""
     attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
     rows = read_rows(read_file(folder, ROWS, 1 << 34), str(folder / ROWS))
-    return TeacherCache(folder, attributes, rows, attributes.shape(len(rows)))
+    return TeacherCache(folder, attributes, rows, attributes.shape(len(rows)), _head_file(folder))
 
 
 def open_complete(folder: Path) -> TeacherCache:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from unittest import mock
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline import cli
 from pipeline.cache import ledger, lock, reader, verify
-from pipeline.cache.files import sha256
+from pipeline.cache.files import read_file, sha256
 from pipeline.cache.layout import HEAD_FILES, VIEW_ARRAYS, chunk_path, place_of
 from pipeline.errors import CacheError
 from tests.conftest import files
@@ -190,6 +190,73 @@ def writers(folder: Path, processes: int, rounds: int) -> Iterator[Verdict]:
         yield None if code == 0 else f"a writer ended with {code}"
     whole, alone = files(folder), files(folder.parent / "alone" / "cache")
     yield None if whole == alone else "other files than one writer leaves"
+
+
+def read_while_written(scene: Scene, room: Path, step: int) -> Iterator[Verdict]:
+    """Case 8 again: what a reader gets when a writer does all its work between two of its reads, or stands still in it.
+
+    Rows of one cache, as they were written, or a sentence that blames no file.
+    """
+    folder = scene.prepare(room / "known" / "cache")
+    known = dict([_read(folder)])
+    reads: list[object] = []
+    with _before_each_read(lambda: reads.append(None)):
+        _read(folder)
+    scene.work(folder)
+    known |= dict([_read(folder)])
+
+    for at in range(0, len(reads), step):
+        folder = scene.prepare(room / f"read{at}" / "cache")
+        countdown = iter(range(at, -1, -1))
+        with _before_each_read(
+            lambda folder=folder, left=countdown: scene.work(folder) if next(left, 1) == 0 else None
+        ):
+            yield _is_one_cache(known, lambda folder=folder: _read(folder), f"{scene.name}: work before read {at}")
+    for at in range(0, scene.calls, step):
+        folder = scene.prepare(room / f"call{at}" / "cache")
+        old = reader.open_any(folder)
+        shim.killed(lambda folder=folder: scene.work(folder), at, after=True)
+        yield _is_one_cache(known, lambda old=old: _read_opened(old), f"{scene.name}: opened before call {at}")
+        yield _is_one_cache(known, lambda folder=folder: _read(folder), f"{scene.name}: opened after call {at}")
+
+
+@contextmanager
+def _before_each_read(act: Callable[[], None]) -> Iterator[None]:
+    """Calls `act` before a reader opens a file, but not while `act` itself reads."""
+    acting = False
+
+    def read(*arguments):
+        nonlocal acting
+        if not acting:
+            acting = True
+            try:
+                act()
+            finally:
+                acting = False
+        return read_file(*arguments)
+
+    with mock.patch.object(ledger, "read_file", read), mock.patch.object(reader, "read_file", read):
+        yield
+
+
+def _read(folder: Path) -> tuple[str, dict[str, np.ndarray]]:
+    return _read_opened(reader.open_any(folder))
+
+
+def _read_opened(cache: reader.TeacherCache) -> tuple[str, dict[str, np.ndarray]]:
+    return cache.identity_digest, {array: cache.column(array) for array in VIEW_ARRAYS}
+
+
+def _is_one_cache(known: dict[str, dict], read: Callable[[], tuple[str, dict]], what: str) -> Verdict:
+    try:
+        identity, columns = read()
+    except CacheError as error:
+        return f"{what}: {error}" if "damaged" in str(error) or "although" in str(error) else None
+    for array, values in columns.items():
+        samples, views = values.shape[:2]
+        if (values != known[identity][array][:samples, :views]).any():
+            return f"{what}: other rows in {array}"
+    return None
 
 
 def _tries(folder: Path, rounds: int) -> None:

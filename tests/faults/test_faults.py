@@ -64,6 +64,12 @@ def test_many_writers_leave_what_one_leaves(tmp_path):
     assert_none_silent(cases.writers(tmp_path / "cache", 4, 20), 80)
 
 
+def test_a_reader_during_a_write_gets_the_rows_of_one_cache(tmp_path_factory, tmp_path):
+    for name in ("extended", "replaced"):
+        scene = scenes.scene(name, tmp_path_factory.mktemp("scene"))
+        assert_none_silent(cases.read_while_written(scene, tmp_path / name, step=7), scene.calls // 7)
+
+
 def test_a_lock_left_behind_never_blocks_and_a_frozen_owner_is_named(tmp_path):
     assert_none_silent(cases.locks(tmp_path, 3), 9)
 
