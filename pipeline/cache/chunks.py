@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache.layout import VIEW_ARRAYS, Shape, chunk_path, decode
+from pipeline.cache.layout import VIEW_ARRAYS, Shape, chunk_path, decode, most_bytes
 from pipeline.cache.ledger import Ledger, checked_bytes
 from pipeline.errors import CacheError
 
@@ -12,7 +12,8 @@ from pipeline.errors import CacheError
 def read(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:
     """(rows of the block, width), without the chunk's fill. Raises CacheError where it is not what the ledger lists."""
     path = chunk_path(array, block, view)
-    return decoded(checked_bytes(folder, path, ledger.files.get(path)), shape, chain, array, block, view)
+    data = checked_bytes(folder, path, ledger.files.get(path), most_bytes(path, shape))
+    return decoded(data, shape, chain, array, block, view)
 
 
 def decoded(data: bytes, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:

@@ -6,10 +6,14 @@ from pipeline.errors import CacheError
 
 # Bytes. The ledger of a block with 1,000 views has some 600 KB; classes and templates of the largest sets some 2 MB.
 LIMIT = 4 << 20
+# Objects, lists and what is in them: each costs some 200 bytes of memory, however short it is written.
+PARTS = 1 << 17
 
 
 def parse(data: bytes, where: str) -> dict:
     """The object of a JSON file. Raises CacheError naming `where`."""
+    if (parts := sum(data.count(mark) for mark in (b"{", b"[", b","))) > PARTS:
+        raise CacheError(f"{where}: not the JSON that a cache has ({parts:,} parts, at most {PARTS:,} are expected)")
     try:
         document = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

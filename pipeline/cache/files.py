@@ -76,6 +76,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def require_writable(folder: Path) -> None:
+    """Raises CacheError naming the first folder, of a cache and what it has, in which no file may be made."""
+    for here, _, _ in os.walk(folder):
+        if not os.access(here, os.W_OK | os.X_OK):
+            raise CacheError(
+                f"{here}: no file may be written in this folder; allow it, then run the same command again"
+            )
+
+
 def remove_folder(folder: Path) -> None:
     """Removes a cache that is no longer wanted, its head first: what a kill leaves of it is no cache any more."""
     if not folder.exists():

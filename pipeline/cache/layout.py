@@ -8,6 +8,7 @@ import pyarrow as pa
 from numcodecs import Zstd
 from numcodecs.checksum32 import CRC32C
 
+from pipeline.cache import documents
 from pipeline.errors import CacheError
 
 FORMAT = 1
@@ -18,6 +19,8 @@ CHAINS = ("raw", "zstd")
 CHECKSUM = 4
 # Bytes of a chunk once decoded: 1,024 rows of the largest CLIP's features are 4 MB. More is a mistake or an attack.
 CHUNK_LIMIT = 1 << 30
+# Bytes of `rows.parquet`, which has some 90 for a sample, and of `prompts.parquet`.
+TABLE_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,22 @@ def place_of(path: str) -> tuple[str, int, int] | None:
             place = (array, int(block), int(view))
             return place if chunk_path(*place) == path else None
     return None
+
+
+def most_bytes(path: str, shape: Shape | None) -> int:
+    """How large a file of a cache may be, whatever its ledger says. Without a shape, chunks may have `CHUNK_LIMIT`."""
+    if path in (ROWS, PROMPTS):
+        return TABLE_LIMIT
+    place = place_of(path)
+    if place is None and path != TEXT_CHUNK:
+        return documents.LIMIT
+    if shape is None:
+        return CHUNK_LIMIT
+    text = (shape.prompts, shape.classes, shape.embedding)
+    spec = VIEW_ARRAYS[place[0]] if place else None
+    size = byte_count(spec.chunk(shape), spec.dtype) if spec else byte_count(text, "float32")
+    # What zstd cannot compress grows by less than this.
+    return size + size // 128 + 1024
 
 
 def byte_count(shape: tuple[int, ...], dtype: str) -> int:

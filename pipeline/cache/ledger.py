@@ -143,30 +143,30 @@ def recover(folder: Path) -> None:
             sync_folder((folder / path).parent)
 
 
-def checked_bytes(folder: Path, path: str, entry: Entry | None) -> bytes:
-    """A file's content. Raises CacheError where no ledger names it, it is missing, or it is not what the ledger says."""
+def checked_bytes(folder: Path, path: str, entry: Entry | None, limit: int) -> bytes:
+    """A file's content. Raises CacheError where no ledger names it, it is missing, or it is not what the ledger says.
+
+    `limit` holds whatever size the ledger lists: that, too, may be a stranger's.
+    """
     if entry is None:
         raise CacheError(
             f"{folder / path}: not in the ledger, so it was never finished; run `scmd teacher` to complete it"
         )
-    try:
-        return _as_listed(folder, path, entry)
-    except CacheError:
-        # While a writer commits, the listed file waits beside its place, or takes it just after the first look.
-        for place in (f"{path}{STAGED}", path):
-            with suppress(CacheError):
-                return _as_listed(folder, place, entry)
-        raise
-
-
-def _as_listed(folder: Path, path: str, entry: Entry) -> bytes:
-    try:
-        data = read_file(folder, path, entry.size)
-    except FileNotFoundError:
-        raise CacheError(f"{folder / path}: missing, although the ledger lists it; run `scmd teacher`") from None
-    if len(data) != entry.size or sha256(data) != entry.sha256:
-        raise CacheError(
-            f"{folder / path}: not the file that the ledger lists (damaged, swapped or of another run); "
-            "run `scmd cache repair`, or `dvc checkout` where a team shares it"
-        )
-    return data
+    missing = False
+    # While a writer commits, the listed file waits beside its place, or takes it just after the first look.
+    for place in (path, f"{path}{STAGED}", path):
+        try:
+            data = read_file(folder, place, limit)
+        except FileNotFoundError:
+            missing = True
+            continue
+        missing = False
+        if len(data) == entry.size and sha256(data) == entry.sha256:
+            return data
+        del data  # before the next one is read
+    if missing:
+        raise CacheError(f"{folder / path}: missing, although the ledger lists it; run `scmd teacher`")
+    raise CacheError(
+        f"{folder / path}: not the file that the ledger lists (damaged, swapped or of another run); "
+        "run `scmd cache repair`, or `dvc checkout` where a team shares it"
+    )

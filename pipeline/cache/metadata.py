@@ -27,7 +27,7 @@ class Identity(Section):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
     templates: list[Name] = Field(min_length=1, max_length=10_000)
-    classes: list[Name] = Field(min_length=1, max_length=1_000_000)
+    classes: list[Name] = Field(min_length=1, max_length=documents.PARTS)
     teacher: TeacherFacts
 
 

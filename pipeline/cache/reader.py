@@ -19,6 +19,7 @@ from pipeline.cache.layout import (
     Shape,
     chunk_path,
     decode,
+    most_bytes,
     place_of,
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
@@ -96,7 +97,8 @@ class TeacherCache:
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""
-        data = ledger.checked_bytes(self.folder, TEXT_CHUNK, ledger.read(self.folder, HEAD).files.get(TEXT_CHUNK))
+        entry = ledger.read(self.folder, HEAD).files.get(TEXT_CHUNK)
+        data = ledger.checked_bytes(self.folder, TEXT_CHUNK, entry, most_bytes(TEXT_CHUNK, self.shape))
         shape = (self.shape.prompts, self.shape.classes, self.shape.embedding)
         text = decode(data, shape, "float32", self.attributes.codec, TEXT_CHUNK)
         chunks.require_finite(text, TEXT_CHUNK)
@@ -163,7 +165,7 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     head_file = _head_file(folder)
 
     def whole(path: str) -> bytes:
-        return ledger.checked_bytes(folder, path, head.get(path))
+        return ledger.checked_bytes(folder, path, head.get(path), most_bytes(path, None))
 
     attributes = metadata.read_group(whole("zarr.json"), str(folder / "zarr.json"))
     rows = read_rows(whole(ROWS), str(folder / ROWS))
@@ -179,7 +181,7 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
 def without_head_ledger(folder: Path) -> TeacherCache:
     """A cache as its head files stand, without knowing that they are the right ones: for a repair that finds out."""
     attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
-    rows = read_rows(read_file(folder, ROWS, 1 << 34), str(folder / ROWS))
+    rows = read_rows(read_file(folder, ROWS, most_bytes(ROWS, None)), str(folder / ROWS))
     return TeacherCache(folder, attributes, rows, attributes.shape(len(rows)), _head_file(folder))
 
 

@@ -18,6 +18,8 @@ _PROMPTS = pa.schema([("template", pa.string()), ("class_name", pa.string()), ("
 _PHYSICAL = {pa.string(): "BYTE_ARRAY", pa.int64(): "INT64"}
 _ID = "^[0-9a-f]{64}$"
 _LARGEST_SIDE = 1 << 24
+# Bytes. A row group has some 600 and a million rows; parsing a footer costs fifty times its size.
+_FOOTER = 1 << 16
 
 
 class Row(NamedTuple):
@@ -82,6 +84,8 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _table(data: bytes, schema: pa.Schema, path: str) -> pa.Table:
+    if (footer := int.from_bytes(data[-8:-4], "little")) > _FOOTER:
+        raise CacheError(f"{path}: a footer of {footer:,} bytes, where at most {_FOOTER:,} are expected")
     try:
         file = pq.ParquetFile(
             io.BytesIO(data),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.cache import chunks, documents, ledger, reader
 from pipeline.cache.files import read_file, sha256, walk
-from pipeline.cache.layout import HEAD_FILES, place_of
+from pipeline.cache.layout import HEAD_FILES, most_bytes, place_of
 from pipeline.cache.ledger import HEAD, Entry
 from pipeline.cache.reader import TeacherCache
 from pipeline.errors import CacheError
@@ -107,15 +107,17 @@ def faults(folder: Path) -> Iterator[Fault]:
     files, broken = listed_files(folder)
     yield from broken
     by_digest = {entry.sha256: path for path, entry in files.items()}
+    cache, head_fault = None, None
     try:
         cache = reader.from_head(folder, {path: entry for path, entry in files.items() if path in HEAD_FILES})
         cache.read_text_embeddings()
     except CacheError as error:
-        cache, head_fault = None, _reason(error)
+        head_fault = _reason(error)
     named = set()
     for path, entry in files.items():
         try:
-            fault = check(path, read_file(folder, path, max(entry.size, documents.LIMIT)), entry, by_digest, cache)
+            limit = max(most_bytes(path, cache.shape if cache else None), documents.LIMIT)
+            fault = check(path, read_file(folder, path, limit), entry, by_digest, cache)
         except FileNotFoundError:
             fault = Fault(path, "missing")
         except CacheError as error:
@@ -123,7 +125,7 @@ def faults(folder: Path) -> Iterator[Fault]:
         if fault:
             named.add(path)
             yield fault
-    if cache is None and not named & HEAD_FILES and not broken:
+    if head_fault and not named & HEAD_FILES and not broken:
         yield Fault(ledger.path_of(HEAD), head_fault)
     if cache:
         yield from _beyond(cache, files)

@@ -8,7 +8,17 @@ import numpy as np
 
 from pipeline.cache import chunks, ledger, metadata
 from pipeline.cache.files import make_folder, remove_folder, sha256, sync_folder, write_file
-from pipeline.cache.layout import HEAD_FILES, PROMPTS, ROWS, TEXT_CHUNK, VIEW_ARRAYS, Shape, chunk_path, encode
+from pipeline.cache.layout import (
+    HEAD_FILES,
+    PROMPTS,
+    ROWS,
+    TEXT_CHUNK,
+    VIEW_ARRAYS,
+    Shape,
+    chunk_path,
+    encode,
+    most_bytes,
+)
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.rows import Row, prompts_file, rows_file
@@ -123,7 +133,7 @@ def copy_image_pass(source: Path, target: Path, shape: Shape) -> None:
         old = ledger.read(source, name)
         kept = {path: entry for path, entry in old.files.items() if not path.startswith("logits/")}
         for path, entry in kept.items():
-            write_file(target / path, ledger.checked_bytes(source, path, entry))
+            write_file(target / path, ledger.checked_bytes(source, path, entry, most_bytes(path, shape)))
         write_file(target / ledger.path_of(name), Ledger(kept, old.provenance).to_bytes())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.cache import lock, metadata, reader, writer
+from pipeline.cache.files import require_writable
 from pipeline.cache.layout import IMAGE_ARRAYS, Shape
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.rows import Row
@@ -101,6 +102,7 @@ def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     if not _head_stands(site, attributes, harmed):
         texts = prompts.texts(settings.templates, todo.samples.classes)
         cache.write_head(attributes, site.rows, texts, _text_embeddings(clip, texts))
+        reader.open_any(site.folder)  # what no reader takes is refused now, not after hours
     passed = _image_pass(cache, clip, todo.pictures(site.rows), settings, workers)
     _logits(cache, clip.logit_scale)
     if site.folder != folder:
@@ -147,6 +149,8 @@ def _normalisation(clip: Clip, settings: TeacherSettings, view: int) -> tuple[tu
 def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
     """Everything that needs the images; returns how many pictures were encoded."""
     todo = cache.missing(IMAGE_ARRAYS)
+    if todo:
+        require_writable(cache.folder)
     items = [(row, work.views) for work in todo for row in cache.rows_of(work)]
     made = track(in_order(images, items, min(workers, len(items))), len(items), "teacher")
     for work in todo:

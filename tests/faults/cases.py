@@ -118,7 +118,8 @@ def refused(scene: Scene, room: Path, step: int, faults: Sequence[str]) -> Itera
 def read_only(scene: Scene) -> Iterator[Verdict]:
     """Case 6: a folder of a cache, or the one above, may not be written, by a user who is not root.
 
-    Reading and verifying work and change nothing, building is refused, and goes on once it is allowed.
+    Reading and verifying work and change nothing, building is refused before anything is computed, and goes on once it
+    is allowed.
     """
     for place in (".", "cache", "cache/ledger", "cache/logits/c/0"):
         with tempfile.TemporaryDirectory() as room:
@@ -131,16 +132,24 @@ def read_only(scene: Scene) -> Iterator[Verdict]:
             (folder.parent / place).chmod(0o555)
             reads = _as_nobody(lambda folder=folder: _assert_reads(folder))
             same = files(folder.parent) == before
-            builds = _as_nobody(lambda folder=folder: _locked_work(scene, folder))
+            with mock.patch.object(small, "arrays", side_effect=AssertionError("computed")):
+                builds = _as_nobody(lambda folder=folder: _locked_work(scene, folder))
             (folder.parent / place).chmod(0o755)
             (folder.parent / ".cache.lock").unlink(missing_ok=True)
             yield None if reads == 0 and same else f"{place}: reading ended with {reads}, files as before: {same}"
-            yield f"{place}: built" if builds == 0 else _ends_whole(scene, folder, f"a refusal in {place}")
+            refused = _ends_whole(scene, folder, f"a refusal in {place}")
+            yield refused if builds == REFUSED else f"{place}: building ended with {builds}"
+
+
+REFUSED = 3
 
 
 def _locked_work(scene: Scene, folder: Path) -> None:
-    with lock.writing(folder):
-        scene.work(folder)
+    try:
+        with lock.writing(folder):
+            scene.work(folder)
+    except CacheError:
+        os._exit(REFUSED)
 
 
 NOBODY = 65534
