@@ -3,7 +3,10 @@
 import io
 import json
 import os
+import shutil
 import socket
+import stat
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +19,8 @@ from pipeline.cache.files import sha256
 from pipeline.cache.layout import chunk_path
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.errors import CacheError
-from tests.cache.test_cache import make
+from tests.cache.test_cache import ALL, SHAPE, arrays, assert_whole, make
+from tests.conftest import files
 
 
 def sign(folder, path: str) -> None:
@@ -133,7 +137,7 @@ FILES = ["zarr.json", "logits/zarr.json", "rows.parquet", "ledger/0.json", chunk
 
 @pytest.mark.parametrize("path", FILES)
 @pytest.mark.parametrize(
-    "form", ["link", "link to nothing", "link to itself", "linked folder", "pipe", "socket", "folder"]
+    "form", ["link", "link to nothing", "link to itself", "linked folder", "pipe", "socket", "device", "folder"]
 )
 def test_links_pipes_and_folders_are_refused_unread(tmp_path, path, form):
     folder = tmp_path / "cache"
@@ -152,11 +156,39 @@ def test_links_pipes_and_folders_are_refused_unread(tmp_path, path, form):
             "link to itself": lambda: target.symlink_to(target),
             "pipe": lambda: os.mkfifo(target),
             "socket": lambda: socket.socket(socket.AF_UNIX).bind(os.path.relpath(target)),
+            "device": lambda: os.mknod(target, stat.S_IFCHR | 0o666, os.makedev(1, 5)),
             "folder": target.mkdir,
         }
-        make_other[form]()
+        try:
+            make_other[form]()
+        except PermissionError:
+            pytest.skip("only root makes devices")
     with pytest.raises(CacheError, match="a link or no plain file"):
         read_all(folder)
+
+
+def test_a_hard_link_is_read_and_never_written_through(tmp_path):
+    """As DVC makes them, from a cache that a team shares."""
+    make(tmp_path / "cache")
+    before = files(tmp_path / "cache")
+    for path in before:
+        shared = tmp_path / "shared" / path
+        shared.parent.mkdir(parents=True, exist_ok=True)
+        shared.hardlink_to(tmp_path / "cache" / path)
+    read_all(tmp_path / "cache")
+    wide = replace(SHAPE, samples=14, views=5)
+    cache = make(tmp_path / "cache", wide, blocks=0)
+    for work in cache.missing(ALL):
+        cache.write(work, arrays(wide, work))
+    assert_whole(tmp_path / "cache", wide)
+    assert files(tmp_path / "shared") == before
+
+
+def test_names_that_differ_in_case_alone_are_named(tmp_path):
+    make(tmp_path)
+    shutil.copytree(tmp_path / "logits", tmp_path / "Logits")
+    named = {fault.path for fault in verify.faults(tmp_path)}
+    assert named == {path for path in files(tmp_path) if path.startswith("Logits/")}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

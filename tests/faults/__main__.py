@@ -74,7 +74,11 @@ def _live(room: Path, command: tuple[str, ...], count: int, seed: int) -> Iterat
 
 
 def _starved(room: Path) -> Iterator[Verdict]:
-    return live.starved(_project(room), 20)
+    return live.starved(_project(room), 100)
+
+
+def _repaired(room: Path, seed: int) -> Iterator[Verdict]:
+    return live.repaired(_project(room), np.random.default_rng(seed))
 
 
 def parts() -> list[Part]:
@@ -105,6 +109,10 @@ def parts() -> list[Part]:
             todo.append(Part("7 clocks moved", partial(_in_scene, case=cases.clocks, **given), seed))
     todo.append(Part("3 torn files", partial(_in_scene, case=cases.torn, name="new", random=numbers[0]), 0))
     todo.append(Part("8 eight writers × 1,000 rounds", _writers))
+    for name in ("extended", "replaced"):
+        reading = partial(_in_scene, case=cases.read_while_written, name=name, step=1)
+        todo.append(Part("8 readers during a write", reading))
+    todo += [Part("10 flipped bits, repaired", partial(_repaired, seed=seed), seed) for seed in SEEDS]
     todo.append(Part("6 read-only folders", _read_only))
     todo.append(Part("10 flipped bits, by the command", _flipped_for_the_command, 0))
     todo.append(Part("9 locks left behind", _locks))

@@ -342,7 +342,7 @@ def flipped(folder: Path, bits: Callable[[int], np.ndarray]) -> Iterator[Verdict
             data[bit >> 3] ^= 1 << (bit & 7)
 
 
-def flipped_for_the_command(folder: Path, count: int, random: np.random.Generator) -> Iterator[Verdict]:
+def flipped_for_thecommand(folder: Path, count: int, random: np.random.Generator) -> Iterator[Verdict]:
     """Case 10 again: random bits, judged by `scmd cache verify` as its user sees it."""
     whole = files(folder)
     sizes = np.array([len(data) for data in whole.values()])
@@ -350,12 +350,12 @@ def flipped_for_the_command(folder: Path, count: int, random: np.random.Generato
         data, bit = bytearray(whole[path]), int(random.integers(0, 8 * len(whole[path])))
         data[bit >> 3] ^= 1 << (bit & 7)
         (folder / path).write_bytes(data)
-        code, said = _command("cache", "verify", str(folder))
+        code, said = command("cache", "verify", str(folder))
         (folder / path).write_bytes(whole[path])
         yield None if code == 1 and path in said else f"bit {bit} of {path}: {code}, {said}"
 
 
-def _command(*arguments: str) -> tuple[int, str]:
+def command(*arguments: str) -> tuple[int, str]:
     """Exit code and words of `scmd`, in this process."""
     said = io.StringIO()
     with mock.patch.object(sys, "argv", ["scmd", *arguments]), redirect_stderr(said):

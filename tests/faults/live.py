@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 
 from tests.conftest import ENVIRONMENT, files
-from tests.faults.cases import Verdict
+from tests.faults.cases import Verdict, command
 
 TEACHER = (sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "1")
 REPRO = ("dvc", "repro", "teacher")
@@ -54,10 +55,27 @@ def starved(project: Path, count: int) -> Iterator[Verdict]:
         if short == 0:
             yield None if _left(project) == whole else f"other bytes with {limit:,} bytes of memory"
             continue
+        if not any(path.startswith((CACHE.name, f".{CACHE.name}.")) for path in _left(project)):
+            yield None  # it ended before it wrote
+            continue
         code, said = _finished(project, TEACHER)
         yield (
             None if code == 0 and _left(project) == whole else f"after {limit:,} bytes of memory: {code}, {said[-500:]}"
         )
+
+
+def repaired(project: Path, random: np.random.Generator) -> Iterator[Verdict]:
+    """Case 10: a bit of every file of a cache flipped in turn; `scmd cache repair` must bring its bytes back."""
+    code, said = _finished(project, TEACHER)
+    assert code == 0, said
+    whole = files(project / CACHE)
+    with chdir(project):
+        for path, data in whole.items():
+            changed, bit = bytearray(data), int(random.integers(0, 8 * len(data)))
+            changed[bit >> 3] ^= 1 << (bit & 7)
+            (CACHE / path).write_bytes(changed)
+            code, said = command("cache", "repair", "--workers", "0")
+            yield None if code == 0 and files(CACHE) == whole else f"bit {bit} of {path}: {code}, {said[-500:]}"
 
 
 def _left(project: Path) -> dict[str, bytes]:
