@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.cache import lock, metadata, reader, writer
 from pipeline.cache.files import require_writable
-from pipeline.cache.layout import IMAGE_ARRAYS, Shape
+from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
@@ -99,7 +99,10 @@ def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     cache = todo.writer(site, harmed)
     clip = todo.clip
     attributes = metadata.attributes(cache.shape, CHAIN, todo.identity, COLUMNS, clip.size, clip.logit_scale)
-    if not _head_stands(site, attributes, harmed):
+    head_stands = _head_stands(site, attributes, harmed)
+    if not head_stands or cache.missing(tuple(VIEW_ARRAYS)):
+        require_writable(site.folder)
+    if not head_stands:
         texts = prompts.texts(settings.templates, todo.samples.classes)
         cache.write_head(attributes, site.rows, texts, _text_embeddings(clip, texts))
         reader.open_any(site.folder)  # what no reader takes is refused now, not after hours
@@ -149,8 +152,6 @@ def _normalisation(clip: Clip, settings: TeacherSettings, view: int) -> tuple[tu
 def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
     """Everything that needs the images; returns how many pictures were encoded."""
     todo = cache.missing(IMAGE_ARRAYS)
-    if todo:
-        require_writable(cache.folder)
     items = [(row, work.views) for work in todo for row in cache.rows_of(work)]
     made = track(in_order(images, items, min(workers, len(items))), len(items), "teacher")
     for work in todo:

@@ -137,6 +137,7 @@ def read_only(scene: Scene) -> Iterator[Verdict]:
             (folder.parent / place).chmod(0o755)
             (folder.parent / ".cache.lock").unlink(missing_ok=True)
             yield None if reads == 0 and same else f"{place}: reading ended with {reads}, files as before: {same}"
+            yield None if files(folder.parent) == before else f"{place}: a refused build left other files"
             refused = _ends_whole(scene, folder, f"a refusal in {place}")
             yield refused if builds == REFUSED else f"{place}: building ended with {builds}"
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.cache import reader
 from pipeline.cache.files import require_writable
-from pipeline.cache.layout import IMAGE_ARRAYS
+from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS
 from pipeline.cache.writer import HEAD_PATHS, Writer, switch
 from pipeline.stages import site as sites
 from tests.cache.test_cache import MADE_BY, SHAPE, TEXTS, arrays, attributes, rows
@@ -21,11 +21,11 @@ def build(folder: Path, count: int = 10, views: int = 3, seed: int = 0) -> None:
     harmed = {fault.path for fault in sites.prepare(site, folder)}
     shape = replace(SHAPE, samples=len(site.rows), views=site.views)
     cache = Writer(site.folder, shape, "raw", MADE_BY, harmed)
+    if cache.missing(tuple(VIEW_ARRAYS)):
+        require_writable(site.folder)
     if not site.begun or harmed & HEAD_PATHS or reader.open_any(site.folder).shape != shape:
         text = np.arange(40, dtype=np.float32).reshape(2, 4, 5) + seed
         cache.write_head(attributes(shape, "raw", seed=seed), site.rows, TEXTS, text)
-    if cache.missing(IMAGE_ARRAYS):
-        require_writable(site.folder)
     for some in (IMAGE_ARRAYS, ("logits",)):
         for work in cache.missing(some):
             cache.write(work, {name: values + values.dtype.type(seed) for name, values in arrays(shape, work).items()})

@@ -53,7 +53,7 @@ def test_a_refused_call_is_told_and_the_next_run_goes_on(scene, tmp_path):
 
 
 def test_a_folder_that_may_not_be_written_can_be_read(tmp_path):
-    assert_none_silent(cases.read_only(scenes.scene("extended", tmp_path)), 8)
+    assert_none_silent(cases.read_only(scenes.scene("extended", tmp_path)), 12)
 
 
 def test_no_decision_hangs_on_a_clock(scene, tmp_path):
