@@ -149,7 +149,9 @@ class Plan:
 
     @property
     def cache_folder(self) -> Path:
-        return self.samples_folder / self.experiment.teacher
+        """Where it is a link, as to another disk, what that leads to: a writer puts files in and beside it."""
+        folder = self.samples_folder / self.experiment.teacher
+        return folder.resolve() if folder.is_symlink() else folder
 
     @property
     def pixels_folder(self) -> Path:

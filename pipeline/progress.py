@@ -15,12 +15,13 @@ _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """One line for the reader of the terminal or log."""
-    _console.print(text, markup=False)
+    """One line for the reader of the terminal or log. Control characters, which a stranger's file may hold, are spelled."""
+    shown = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    _console.print(shown, markup=False)
 
 
 def warn(text: str) -> None:
-    _console.print(f"warning: {text}", markup=False)
+    say(f"warning: {text}")
 
 
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:

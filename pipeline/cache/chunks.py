@@ -16,6 +16,17 @@ def read(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, blo
     return decoded(data, shape, chain, array, block, view)
 
 
+def read_whole(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:
+    """Like `read`. Raises CacheError also where only the first rows of the block are finished: the rest is fill."""
+    path = chunk_path(array, block, view)
+    if path in ledger.files and ledger.rows_of(path) < shape.rows(block):
+        raise CacheError(
+            f"{folder / path}: {ledger.rows_of(path)} of {shape.rows(block)} rows are finished; run `scmd teacher` to "
+            "complete it"
+        )
+    return read(folder, ledger, shape, chain, array, block, view)
+
+
 def decoded(data: bytes, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:
     """(rows of the block, width) of a chunk's file. Raises CacheError for wrong sizes and for values that are no number."""
     path = chunk_path(array, block, view)

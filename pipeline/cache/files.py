@@ -47,7 +47,8 @@ def take_place(path: Path) -> None:
 
 
 def _write_synced(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    # Exclusive: whatever lies there, be it a link, is not written through.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         left = memoryview(data)
         while left:
@@ -87,6 +88,8 @@ def require_writable(folder: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Removes a cache that is no longer wanted, its head first: what a kill leaves of it is no cache any more."""
+    if folder.is_symlink():
+        os.unlink(folder)
     if not folder.exists():
         return
     with suppress(FileNotFoundError):
@@ -101,13 +104,39 @@ def remove_folder(folder: Path) -> None:
     os.rmdir(folder)
 
 
+# Folders in folders. A chunk lies in four.
+_DEEPEST = 16
+
+
 def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Relative path and state of everything below a folder that is no folder itself; no link is followed."""
-    for here, folders, names in os.walk(folder):
-        for name in [*names, *(f for f in folders if os.path.islink(os.path.join(here, f)))]:
-            path = os.path.join(here, name)
+    """Relative path and state of everything below a folder that is no folder itself; no link is followed.
+
+    Raises CacheError where folders are nested deeper than any cache's.
+    """
+    to_see = [""]
+    while to_see:
+        here = to_see.pop()
+        if here.count("/") > _DEEPEST:
+            raise CacheError(f"{folder / here}: a folder deeper than any of a cache; remove it")
+        try:
+            names = sorted(os.listdir(folder / here))
+        except FileNotFoundError:
+            continue
+        for name in names:
+            path = f"{here}{name}"
             with suppress(FileNotFoundError):
-                yield os.path.relpath(path, folder), os.lstat(path)
+                state = os.lstat(folder / path)
+                if stat.S_ISDIR(state.st_mode):
+                    to_see.append(f"{path}/")
+                else:
+                    yield path, state
+
+
+def require_plain(folder: Path) -> None:
+    """Raises CacheError naming the first thing in a cache's folder that is no plain file, through which one could write."""
+    for path, state in walk(folder):
+        if not stat.S_ISREG(state.st_mode):
+            raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only: remove it")
 
 
 def read_file(folder: Path, path: str, limit: int) -> bytes:

@@ -1,5 +1,6 @@
 """Format 1 in one table: array names, shapes, dtypes, chunks, and the two codec chains."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ CHAINS = ("raw", "zstd")
 CHECKSUM = 4
 # Bytes of a chunk once decoded: 1,024 rows of the largest CLIP's features are 4 MB. More is a mistake or an attack.
 CHUNK_LIMIT = 1 << 30
+# Blocks × views: looking at all of them takes a second.
+CHUNKS_LIMIT = 1 << 18
 # Bytes of `rows.parquet`, which has some 90 for a sample, and of `prompts.parquet`.
 TABLE_LIMIT = 1 << 30
 
@@ -72,6 +75,9 @@ ROWS, PROMPTS = "rows.parquet", "prompts.parquet"
 HEAD_FILES = frozenset({ROWS, PROMPTS, TEXT_CHUNK, *METADATA})
 
 
+_NUMBER = re.compile("[0-9]{1,9}/[0-9]{1,9}")
+
+
 def chunk_path(array: str, block: int, view: int) -> str:
     """Zarr's default chunk key of a block and view, relative to the group."""
     return f"{array}/c/{block}/{view}/0"
@@ -80,7 +86,7 @@ def chunk_path(array: str, block: int, view: int) -> str:
 def place_of(path: str) -> tuple[str, int, int] | None:
     """(array, block, view) of a chunk file, or None for any other path. The inverse of `chunk_path`."""
     match path.split("/"):
-        case [array, "c", block, view, "0"] if array in VIEW_ARRAYS and block.isdecimal() and view.isdecimal():
+        case [array, "c", block, view, "0"] if array in VIEW_ARRAYS and _NUMBER.fullmatch(f"{block}/{view}"):
             place = (array, int(block), int(view))
             return place if chunk_path(*place) == path else None
     return None

@@ -10,11 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipeline.cache import documents
-from pipeline.cache.files import PARTIAL, STAGED, read_file, sha256, staged, sync_folder, take_place, walk, write_file
+from pipeline.cache.files import (
+    PARTIAL,
+    STAGED,
+    read_file,
+    require_plain,
+    sha256,
+    staged,
+    sync_folder,
+    take_place,
+    walk,
+    write_file,
+)
 from pipeline.cache.identity import canonical
+from pipeline.cache.layout import HEAD_FILES, place_of
 from pipeline.config import Section
 from pipeline.errors import CacheError
 
@@ -24,9 +36,9 @@ HEAD = "head"
 class Entry(Section):
     """A file of the cache; `rows` counts the samples in a block's chunk and is 0 for other files."""
 
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=1 << 40)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    rows: int = Field(0, ge=0)
+    rows: int = Field(0, ge=0, le=1 << 40)
 
 
 class _Document(Section):
@@ -76,17 +88,28 @@ def path_of(name: str) -> str:
     return f"ledger/{name}.json"
 
 
-def parse(data: bytes, where: str) -> Ledger:
-    """Raises CacheError where it is not, byte for byte, what this module writes."""
+def parse(data: bytes, name: str, where: str) -> Ledger:
+    """Raises CacheError where it is not, byte for byte, what this module writes, or lists what is not the named ledger's."""
     document = documents.parse(data, where)
     try:
         parsed = _Document.model_validate(document, strict=False)
-    except ValidationError:
-        parsed = None
-    ledger = Ledger(parsed.files, parsed.provenance) if parsed else Ledger({})
-    if parsed is None or data != ledger.to_bytes():
+        ledger = Ledger(parsed.files, parsed.provenance)
+        same = data == ledger.to_bytes()
+    except ValueError:  # of pydantic, or text that is no Unicode
+        same = False
+    if not same:
         raise CacheError(f"{where}: this ledger is damaged; `scmd cache repair` computes its block again")
+    if strange := [path for path in ledger.files if not _is_listed_by(name, path)]:
+        raise CacheError(f"{where}: it lists {strange[0][:200]!r}, which it cannot have")
     return ledger
+
+
+def _is_listed_by(name: str, path: str) -> bool:
+    """Whether a path is one of the head's, or of a chunk of the named block."""
+    if name == HEAD:
+        return path in HEAD_FILES
+    place = place_of(path)
+    return place is not None and name_of(place[1]) == name
 
 
 def read(folder: Path, name: str) -> Ledger:
@@ -96,12 +119,12 @@ def read(folder: Path, name: str) -> Ledger:
     """
     path = path_of(name)
     with suppress(FileNotFoundError, CacheError):
-        return parse(read_file(folder, f"{path}{STAGED}", documents.LIMIT), path)
+        return parse(read_file(folder, f"{path}{STAGED}", documents.LIMIT), name, path)
     try:
         data = read_file(folder, path, documents.LIMIT)
     except FileNotFoundError:
         return Ledger({})
-    return parse(data, str(folder / path))
+    return parse(data, name, str(folder / path))
 
 
 def commit(folder: Path, name: str, files: Mapping[str, bytes], before: Ledger, after: Ledger) -> None:
@@ -130,13 +153,17 @@ def _finish(folder: Path, name: str, after: Ledger) -> None:
 
 
 def recover(folder: Path) -> None:
-    """After a kill: finishes a commit whose ledger was whole, and removes what was never decided."""
+    """After a kill: finishes a commit whose ledger was whole, and removes what was never decided.
+
+    Raises CacheError, before it changes anything, where a link or another file that no cache has lies in the folder.
+    """
+    require_plain(folder)
     stray = [path for path, _ in walk(folder)]
     for path in stray:
         if path.startswith("ledger/") and path.endswith(STAGED):
             name = path.removeprefix("ledger/").removesuffix(f".json{STAGED}")
             with suppress(CacheError):  # a damaged one decides nothing; `verify` tells what it leaves
-                _finish(folder, name, parse(read_file(folder, path, documents.LIMIT), path))
+                _finish(folder, name, parse(read_file(folder, path, documents.LIMIT), name, path))
     for path in stray:
         if path.endswith((PARTIAL, STAGED)) and (folder / path).exists():
             os.unlink(folder / path)

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,7 +32,8 @@ def writing(folder: Path) -> Iterator[None]:
             "system with locks (README, section on sharing)"
         ) from None
     try:
-        path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "command": sys.argv}))
+        with suppress(OSError):  # the note is for others; a full disk tells of itself where it matters
+            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "command": sys.argv}))
         yield
     finally:
         lock.release()

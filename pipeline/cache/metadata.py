@@ -132,7 +132,11 @@ def read_group(data: bytes, where: str) -> Attributes:
         fault = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in fault["loc"])
         raise CacheError(f"{where}: `{key}` is not what a cache has ({fault['msg']})") from None
-    if read.identity_digest != digest(read.identity):
+    try:
+        found_digest = digest(read.identity)
+    except ValueError:
+        raise CacheError(f"{where}: `identity` holds text that is no Unicode") from None
+    if read.identity_digest != found_digest:
         raise CacheError(f"{where}: `identity_digest` is not the digest of `identity`")
     for name, (_, chunk, dtype) in arrays(shape).items():
         if byte_count(chunk, dtype) > CHUNK_LIMIT:

@@ -10,30 +10,30 @@ import numpy as np
 from pipeline.cache import chunks, documents, ledger, metadata
 from pipeline.cache.files import read_file, sha256
 from pipeline.cache.layout import (
-    HEAD_FILES,
+    CHUNKS_LIMIT,
     PROMPTS,
     ROWS,
     TEXT,
     TEXT_CHUNK,
     VIEW_ARRAYS,
     Shape,
+    byte_count,
     chunk_path,
     decode,
     most_bytes,
-    place_of,
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.rows import Row, read_rows, require_prompts
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, ResourceError
 
 
 @dataclass(frozen=True)
 class TeacherCache:
     """A cache on disk: its attributes, rows and shape are read; arrays are read when asked for.
 
-    A writer may extend it meanwhile: it stays what it was when `head`, the file of the head's ledger, was read. Where
-    another cache takes its place, reading raises CacheError.
+    A writer may extend it meanwhile: its rows and views stay what they were when it was opened. Where another cache than
+    that of `head`, the head's ledger as a file, takes its place, reading raises CacheError.
     """
 
     folder: Path
@@ -56,24 +56,19 @@ class TeacherCache:
         return [HEAD, *(ledger.name_of(block) for block in range(self.shape.blocks))]
 
     def block_ledger(self, block: int) -> Ledger:
-        """Raises CacheError where it is damaged, or lists what is no chunk of this block."""
-        name = ledger.name_of(block)
-        listed = ledger.read(self.folder, name)
-        for path in listed.files:
-            place = place_of(path)
-            # More views or rows than this reader knows are an extension that came after it opened the cache.
-            if place is None or place[1] != block:
-                raise CacheError(
-                    f"{self.folder / ledger.path_of(name)}: it lists {path!r}, which this block cannot have"
-                )
-        return listed
+        """Raises CacheError where it is damaged. It may list more views and rows: an extension that came later."""
+        return ledger.read(self.folder, ledger.name_of(block))
 
     def column(self, array: str) -> np.ndarray:
         """(N, V, width) of one of `VIEW_ARRAYS`. Raises CacheError naming a chunk that is missing or damaged."""
         spec = VIEW_ARRAYS[array]
         samples, views, width = spec.shape(self.shape)
         # In memory view by view, as on disk: a chunk is then copied in one piece.
-        values = np.empty((views, samples, width), spec.dtype)
+        try:
+            values = np.empty((views, samples, width), spec.dtype)
+        except (MemoryError, ValueError):
+            size = byte_count(spec.shape(self.shape), spec.dtype)
+            raise ResourceError(f"{self.folder}: `{array}` has {size:,} bytes, more than this memory holds") from None
         for block in range(self.shape.blocks):
             listed = self.block_ledger(block)
             start = block * self.shape.block
@@ -87,23 +82,33 @@ class TeacherCache:
         """(rows of the block, width). A chunk that is not the listed one may be a newer ledger's."""
         where = (self.shape, self.attributes.codec, array, block, view)
         try:
-            return chunks.read(self.folder, listed, *where)
+            return chunks.read_whole(self.folder, listed, *where)
         except CacheError:
             self._require_in_place()
             newer = self.block_ledger(block)
             if newer == listed:
                 raise
-            return chunks.read(self.folder, newer, *where)
+            return chunks.read_whole(self.folder, newer, *where)
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""
-        entry = ledger.read(self.folder, HEAD).files.get(TEXT_CHUNK)
-        data = ledger.checked_bytes(self.folder, TEXT_CHUNK, entry, most_bytes(TEXT_CHUNK, self.shape))
+        data = self._text_chunk()
         shape = (self.shape.prompts, self.shape.classes, self.shape.embedding)
         text = decode(data, shape, "float32", self.attributes.codec, TEXT_CHUNK)
         chunks.require_finite(text, TEXT_CHUNK)
         self._require_in_place()
         return text
+
+    def _text_chunk(self) -> bytes:
+        listed, limit = ledger.read(self.folder, HEAD), most_bytes(TEXT_CHUNK, self.shape)
+        try:
+            return ledger.checked_bytes(self.folder, TEXT_CHUNK, listed.files.get(TEXT_CHUNK), limit)
+        except CacheError:
+            self._require_in_place()
+            newer = ledger.read(self.folder, HEAD)
+            if newer == listed:
+                raise
+            return ledger.checked_bytes(self.folder, TEXT_CHUNK, newer.files.get(TEXT_CHUNK), limit)
 
     def _require_in_place(self) -> None:
         """Raises CacheError where what was read may be another cache's, as its folder was exchanged meanwhile."""
@@ -159,9 +164,6 @@ def _head_file(folder: Path) -> bytes:
 
 def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     """The cache whose head files are these. Each is checked before the next is believed."""
-    if strange := sorted(set(head) - HEAD_FILES):
-        raise CacheError(f"{folder / ledger.path_of(HEAD)}: it lists {strange[0]!r}, which no cache has")
-
     head_file = _head_file(folder)
 
     def whole(path: str) -> bytes:
@@ -170,6 +172,11 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     attributes = metadata.read_group(whole("zarr.json"), str(folder / "zarr.json"))
     rows = read_rows(whole(ROWS), str(folder / ROWS))
     shape = attributes.shape(len(rows))
+    if shape.blocks * shape.views > CHUNKS_LIMIT:
+        raise CacheError(
+            f"{folder}: {shape.blocks:,} blocks × {shape.views:,} views, where at most {CHUNKS_LIMIT:,} chunks of an array "
+            "are expected; set a larger `block` in the teacher's configuration"
+        )
     for name in (*VIEW_ARRAYS, TEXT):
         path = f"{name}/zarr.json"
         metadata.require_array(whole(path), name, shape, attributes.codec, str(folder / path))

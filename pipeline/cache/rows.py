@@ -70,6 +70,8 @@ def prompts_file(templates: list[str], classes: list[str], texts: list[list[str]
 def require_prompts(data: bytes, templates: list[str], classes: list[str], path: str) -> None:
     """Raises CacheError where the rows are not templates × classes, in this order."""
     table = _table(data, _PROMPTS, path)
+    if table.num_rows != len(templates) * len(classes):
+        raise CacheError(f"{path}: {table.num_rows:,} rows for {len(templates):,} templates × {len(classes):,} classes")
     found = list(zip(table["template"].to_pylist(), table["class_name"].to_pylist(), strict=True))
     if found != [(template, name) for template in templates for name in classes]:
         raise CacheError(f"{path}: not the templates and classes of this cache's identity, in their order")
@@ -87,20 +89,38 @@ def _table(data: bytes, schema: pa.Schema, path: str) -> pa.Table:
     if (footer := int.from_bytes(data[-8:-4], "little")) > _FOOTER:
         raise CacheError(f"{path}: a footer of {footer:,} bytes, where at most {_FOOTER:,} are expected")
     try:
-        file = pq.ParquetFile(
-            io.BytesIO(data),
-            page_checksum_verification=True,
-            thrift_string_size_limit=1 << 20,
-            thrift_container_size_limit=1 << 20,
-        )
-        _require_plain(file.metadata, schema, len(data), path)
-        table = file.read(use_threads=False)
+        _require_plain(_opened(data, []).metadata, schema, len(data), path)
+        # A footer may call a dictionary plain: read as one, it stays small.
+        table = _opened(data, [field.name for field in schema if field.type == pa.string()]).read(use_threads=False)
         table.validate(full=True)
+        table = _spelled_out(table, len(data), path)
         if not table.schema.remove_metadata().equals(schema):
             raise CacheError(f"{path}: its columns are not {', '.join(schema.names)} in their types")
         return table
-    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError, MemoryError, OverflowError):
+    except (pa.ArrowException, OSError, ValueError, IndexError, MemoryError, OverflowError):
         raise CacheError(f"{path}: not a readable Parquet file") from None
+
+
+def _opened(data: bytes, dictionaries: list[str]) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        io.BytesIO(data),
+        read_dictionary=dictionaries,
+        page_checksum_verification=True,
+        thrift_string_size_limit=1 << 20,
+        thrift_container_size_limit=1 << 20,
+    )
+
+
+def _spelled_out(table: pa.Table, size: int, path: str) -> pa.Table:
+    """Texts without a dictionary, where they are then no longer than the `size` bytes of the file that they came from."""
+    for at, column in enumerate(table.columns):
+        if not pa.types.is_dictionary(column.type):
+            continue
+        lengths = (pc.take(pc.binary_length(chunk.dictionary), chunk.indices) for chunk in column.chunks)
+        if (length := sum(pc.sum(some).as_py() or 0 for some in lengths)) > size:
+            raise CacheError(f"{path}: {length:,} bytes of text from a file of {size:,}: a cache compresses no column")
+        table = table.set_column(at, table.field(at).name, column.cast(pa.string()))
+    return table
 
 
 def _require_plain(metadata: pq.FileMetaData, schema: pa.Schema, size: int, path: str) -> None:

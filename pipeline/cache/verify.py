@@ -36,12 +36,7 @@ def listed_files(folder: Path) -> tuple[dict[str, Entry], list[Fault]]:
         except CacheError as error:
             faults.append(Fault(path, _reason(error)))
             continue
-        for listed, entry in here.items():
-            place = place_of(listed)
-            if listed in HEAD_FILES if name == HEAD else place and ledger.name_of(place[1]) == name:
-                files[listed] = entry
-            else:
-                faults.append(Fault(path, f"it lists {listed!r}, which it cannot have"))
+        files |= here
     return files, faults
 
 

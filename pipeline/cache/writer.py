@@ -102,8 +102,9 @@ class Writer:
                 path = chunk_path(array, work.block, view)
                 data = encode(self._chunk(work, array, view, values[:, at], before), self.chain)
                 files[path], entries[path] = data, Entry(size=len(data), sha256=sha256(data), rows=rows)
-                if array == "image_features" and before.files.get(path) != entries[path]:
-                    # Logits follow from the stored features: those of others do not belong to these.
+                if array == "image_features" and not work.first and before.files.get(path) != entries[path]:
+                    # Logits follow from the stored features: those of others do not belong to these. Where rows were
+                    # only added, the earlier ones stay.
                     outdated.add(chunk_path("logits", work.block, view))
         ledger.commit(self.folder, name, files, before, before.followed_by(entries, outdated, self.provenance))
 

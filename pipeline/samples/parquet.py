@@ -40,7 +40,7 @@ def scan(root: Path, columns: Columns, domains: tuple[str, ...] | None, classes:
         domain_column, label_column = (_column(file, path, name) for name in (columns.domain, columns.label))
         _require_bytes(file, path, _column(file, path, columns.image))
         domain_names, class_names = _published(file, columns.domain), _published(file, columns.label) or classes
-        table = file.read(columns=[domain_column, label_column])
+        table = file.read([domain_column, label_column], use_threads=False)
         pairs = zip(_values(table, columns.domain), _values(table, columns.label), strict=True)
         for row, (value, label) in enumerate(pairs):
             domain = _name(value, domain_names) or str(value)
@@ -128,5 +128,9 @@ class ParquetImages:
             raise FileNotFoundError(f"{name} has no row {row}")
         group = bisect_right(starts, int(row)) - 1
         if self._cached is None or self._cached[:2] != (name, group):
-            self._cached = (name, group, _values(file.read_row_group(group, columns=[self.column]), self.column))
+            self._cached = (
+                name,
+                group,
+                _values(file.read_row_group(group, [self.column], use_threads=False), self.column),
+            )
         return self._cached[2][int(row) - starts[group]] or b""

@@ -109,7 +109,8 @@ def read(folder: Path) -> Samples:
             f"{path}: no samples table here; run `scmd samples` first, or `dvc pull` where a team shares it"
         )
     try:
-        table = pq.read_table(path, memory_map=False)
+        # Without threads: where memory is short, Arrow waits for ever for those that cannot start.
+        table = pq.ParquetFile(path).read(use_threads=False)
         facts = json.loads(table.schema.metadata[_FACTS])
         if not table.schema.remove_metadata().equals(_COLUMNS):
             raise KeyError("columns")

@@ -139,7 +139,7 @@ def _mended_site(task: teacher.Task, harmed: set[str]) -> Site:
     folder = task.plan.cache_folder
     if ledger.path_of(ledger.HEAD) in harmed:
         cache = _confirmed_by_views(task)
-        return Site(folder, cache.rows, cache.shape.views, cache.shape.block, "", True)
+        return Site(folder, cache.rows, cache.shape.views, cache.shape.block, cache.attributes.codec, "", True)
     if not harmed & HEAD_FILES:
         site = task.site()
         if not site.begun or site.folder != folder:
@@ -152,7 +152,7 @@ def _mended_site(task: teacher.Task, harmed: set[str]) -> Site:
         raise CacheError(f"{folder}: its head is harmed and no block is whole; remove it and run `scmd teacher`")
     width = VIEW_ARRAYS["image_features"]
     block = (first.size - CHECKSUM) // byte_count((task.clip.facts["embedding"],), width.dtype)
-    return Site(folder, _listed_rows(task, files[ROWS], harmed), 1 + max(views), block, "", True)
+    return Site(folder, _listed_rows(task, files[ROWS], harmed), 1 + max(views), block, teacher.CHAIN, "", True)
 
 
 def _listed_rows(task: teacher.Task, entry: ledger.Entry, harmed: set[str]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def run(plan: Plan, workers: int) -> None:
 
 def _writer_of_what_stands(task: Task, site: Site) -> Writer:
     """A writer that is only asked: where the image pass is to be copied, of the cache that it is copied from."""
-    stands = Site(site.source.folder, site.rows, site.views, site.block, "", True) if site.source else site
+    stands = replace(site, folder=site.source.folder, begun=True) if site.source else site
     harmed = {fault.path for fault in cut(stands.folder)} if stands.begun else set()
     return task.writer(stands, harmed)
 

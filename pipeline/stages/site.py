@@ -1,6 +1,6 @@
 """Where stage one builds, and what already stands there: the same cache, its image pass, or nothing of use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.cache import identity as identities
@@ -13,7 +13,7 @@ from pipeline.cache.verify import Fault, cut
 
 @dataclass(frozen=True)
 class Site:
-    """The folder to write to, and the rows, views and block size that the cache in it shall have.
+    """The folder to write to, and the rows, views, block size and codec chain that the cache in it shall have.
 
     `found` tells what stands; a cache that is begun anew starts as a copy of the image pass of `source`, where there is one.
     """
@@ -22,19 +22,20 @@ class Site:
     rows: list[Row]
     views: int
     block: int
+    chain: str
     found: str
     begun: bool
     source: TeacherCache | None = None
 
 
-def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int) -> Site:
+def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int, chain: str) -> Site:
     """Goes on in `folder` where its cache is of this identity or there is none; else builds beside it. Writes nothing.
 
-    Rows are only appended, and a cache keeps its block size and the views that it has.
+    Rows are only appended, and a cache keeps its block size, its codec chain and the views that it has.
     """
     old = _opened(folder)
     if old is None:
-        return Site(folder, rows, views, block, f"{folder}: a new cache", False)
+        return Site(folder, rows, views, block, chain, f"{folder}: a new cache", False)
     if old.identity == identity:
         return _extended(old, rows, views, f"{folder}: {len(old.rows)} of {len(rows)} samples listed")
     difference = identities.first_difference(old.identity, identity)
@@ -50,8 +51,8 @@ def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int
         return _extended(begun, rows, views, found)
     if only_text:
         wider = _extended(old, rows, views, found)
-        return Site(beside, wider.rows, wider.views, wider.block, found, False, old)
-    return Site(beside, rows, views, block, found, False)
+        return replace(wider, folder=beside, begun=False, source=old)
+    return Site(beside, rows, views, block, chain, found, False)
 
 
 def recover(folder: Path) -> None:
@@ -86,4 +87,7 @@ def _opened(folder: Path) -> TeacherCache | None:
 def _extended(begun: TeacherCache, rows: list[Row], views: int, found: str) -> Site:
     known = {row.id for row in begun.rows}
     new = [row for row in rows if row.id not in known]
-    return Site(begun.folder, [*begun.rows, *new], max(views, begun.shape.views), begun.shape.block, found, True)
+    shape = begun.shape
+    return Site(
+        begun.folder, [*begun.rows, *new], max(views, shape.views), shape.block, begun.attributes.codec, found, True
+    )

@@ -28,7 +28,7 @@ from pipeline.views.draw import COLUMNS
 from pipeline.views.render import probe
 from pipeline.views.rendering import TeacherViews, in_order
 
-# Half-precision features compress by some 9 %; raw chunks can be mapped into memory.
+# Of new caches. Half-precision features compress by some 9 %; raw chunks can be mapped into memory.
 CHAIN = "raw"
 LIBRARIES = ("torch", "torchvision", "open_clip_torch", "pillow", "numpy", "zarr")
 
@@ -48,7 +48,7 @@ class Task:
 
     def site(self) -> Site:
         settings = self.plan.teacher
-        return sites.choose(self.plan.cache_folder, self.identity, self.rows, settings.views, settings.block)
+        return sites.choose(self.plan.cache_folder, self.identity, self.rows, settings.views, settings.block, CHAIN)
 
     def writer(self, site: Site, harmed: Set[str]) -> Writer:
         shape = Shape(
@@ -60,7 +60,7 @@ class Task:
             block=site.block,
         )
         provenance = {**versions(self.clip.device, LIBRARIES), "batch": self.plan.teacher.batch}
-        return Writer(site.folder, shape, CHAIN, provenance, harmed)
+        return Writer(site.folder, shape, site.chain, provenance, harmed)
 
     def pictures(self, rows: list[Row]) -> TeacherViews:
         return TeacherViews(
@@ -98,7 +98,7 @@ def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     folder, settings = todo.plan.cache_folder, todo.plan.teacher
     cache = todo.writer(site, harmed)
     clip = todo.clip
-    attributes = metadata.attributes(cache.shape, CHAIN, todo.identity, COLUMNS, clip.size, clip.logit_scale)
+    attributes = metadata.attributes(cache.shape, site.chain, todo.identity, COLUMNS, clip.size, clip.logit_scale)
     head_stands = _head_stands(site, attributes, harmed)
     if not head_stands or cache.missing(tuple(VIEW_ARRAYS)):
         require_writable(site.folder)

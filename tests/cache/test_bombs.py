@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,9 +13,10 @@ import pytest
 from numcodecs import Zstd
 from numcodecs.checksum32 import CRC32C
 
+from pipeline.cache import metadata
 from pipeline.cache.documents import LIMIT
-from pipeline.cache.layout import TEXT_CHUNK, chunk_path
-from tests.cache.test_cache import make
+from pipeline.cache.layout import TEXT_CHUNK, Shape, chunk_path
+from tests.cache.test_cache import SHAPE, attributes, make
 from tests.cache.test_hostile import enlist, sign
 from tests.conftest import ENVIRONMENT
 
@@ -71,6 +73,7 @@ DOCUMENTS: dict[str, Callable[[], bytes]] = {
     "JSON of keys": lambda: KEYS,
     "JSON nested without end": lambda: b"[" * (LIMIT - 1),
     "JSON objects in objects": lambda: b'{"a":' * 800_000,
+    "JSON with a key twice": lambda: b"{" + b",".join(b'"%x":1' % number for number in range(130_000)) + b',"1":2}',
     "JSON with a giant number": lambda: b'{"a":' + b"9" * (LIMIT - 10) + b"}",
     "JSON with a giant text": lambda: b'{"a":"' + b"\\u20ac" * 690_000 + b'"}',
 }
@@ -83,6 +86,7 @@ TABLES: dict[str, Callable[[], bytes]] = {
     "Parquet of columns": lambda: parquet({f"c{number}": [1] for number in range(20_000)}),
     "Parquet of notes": lambda: parquet_with_notes(),
     "Parquet of deltas": lambda: parquet(SAME, column_encoding={"width": "DELTA_BINARY_PACKED"}),
+    "Parquet that calls a dictionary plain": lambda: parquet_that_lies(),
     "Parquet of one giant id": lambda: parquet({**FEW, "id": ["0" * (1 << 24), *FEW["id"][1:]]}),
 }
 SPARSE = ["zarr.json", "logits/zarr.json", "rows.parquet", "prompts.parquet", TEXT_CHUNK, CHUNK]
@@ -96,7 +100,40 @@ def parquet_with_notes() -> bytes:
     return buffer.getvalue()
 
 
-def replace(folder: Path, path: str, data: bytes) -> None:
+def parquet_that_lies() -> bytes:
+    """20,000 times one text of 50 KB; the footer lists the encoding of its pages as PLAIN."""
+    ids = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), pa.array(["0" * 50_000]))
+    columns = {"id": ids, "width": [1] * 20_000, "height": [1] * 20_000}
+    options = {"use_dictionary": ["id"], "dictionary_pagesize_limit": 1 << 28, "write_statistics": False}
+    data = parquet(columns, **options)
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    honest, lie = bytes([0x35, 0, 0x06, 0x10]), bytes([0x35, 0, 0x06, 0])
+    assert data[footer:].count(honest) == 1
+    return data[:footer] + data[footer:].replace(honest, lie)
+
+
+def declare(folder: Path, shape: Shape, **identity) -> None:
+    """Metadata of another shape, signed, over the chunks of a small cache."""
+    known = metadata.attributes(shape, "raw", {**attributes(shape, "raw").identity, **identity}, ["left"], 32, 100.0)
+    for path, data in metadata.written(shape, "raw", known).items():
+        put(folder, path, data)
+
+
+def test_more_prompts_than_rows(tmp_path):
+    """Templates × classes are 20 million, and `prompts.parquet` has eight rows."""
+    make(tmp_path)
+    names = {"templates": [f"{n} {{}}" for n in range(1000)], "classes": [f"c{n}" for n in range(20_000)]}
+    declare(tmp_path, replace(SHAPE, prompts=1000, classes=20_000), **names)
+    assert_refused(tmp_path)
+
+
+def test_more_chunks_than_anyone_looks_at(tmp_path):
+    make(tmp_path)
+    declare(tmp_path, replace(SHAPE, block=1, views=1 << 16))
+    assert_refused(tmp_path)
+
+
+def put(folder: Path, path: str, data: bytes) -> None:
     (folder / path).write_bytes(data)
     sign(folder, path)
 
@@ -149,14 +186,14 @@ def assert_refused(folder: Path, declared: int = 0) -> None:
 @pytest.mark.parametrize("name", CHUNKS)
 def test_a_chunk(tmp_path, name):
     make(tmp_path, chain="zstd")
-    replace(tmp_path, CHUNK, bytes(CRC32C(location="end").encode(CHUNKS[name]())))
+    put(tmp_path, CHUNK, bytes(CRC32C(location="end").encode(CHUNKS[name]())))
     assert_refused(tmp_path)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_document(tmp_path, name):
     make(tmp_path)
-    replace(tmp_path, "zarr.json", DOCUMENTS[name]())
+    put(tmp_path, "zarr.json", DOCUMENTS[name]())
     assert_refused(tmp_path)
     (tmp_path / "again").mkdir()
     make(tmp_path / "again")
@@ -168,7 +205,7 @@ def test_a_document(tmp_path, name):
 def test_a_table(tmp_path, name):
     make(tmp_path)
     data = TABLES[name]()
-    replace(tmp_path, "rows.parquet", data)
+    put(tmp_path, "rows.parquet", data)
     assert_refused(tmp_path, len(data))
 
 

@@ -112,6 +112,19 @@ def test_json_that_is_none_is_refused(tmp_path, text, what):
         read_all(tmp_path)
 
 
+@pytest.mark.parametrize("path", ["zarr.json", "ledger/0.json"])
+def test_text_that_is_no_unicode_is_refused(tmp_path, path):
+    make(tmp_path)
+    whole = (tmp_path / path).read_bytes()
+    (tmp_path / path).write_bytes(whole.replace(b'"torch":"1"', b'"torch":"\\ud800"').replace(b'"{}!"', b'"{}\\ud800"'))
+    assert (tmp_path / path).read_bytes() != whole
+    if path == "zarr.json":
+        sign(tmp_path, path)
+    with pytest.raises(CacheError, match=r"[Uu]nicode|this ledger is damaged"):
+        read_all(tmp_path)
+    assert list(verify.faults(tmp_path))
+
+
 def test_a_giant_ledger_is_refused_by_its_size(tmp_path):
     make(tmp_path)
     with (tmp_path / "ledger/0.json").open("wb") as stream:
@@ -121,14 +134,22 @@ def test_a_giant_ledger_is_refused_by_its_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", ["../outside", "/etc/passwd", "logits/c/0/../0/0", "logits/c/00/0/0", "Logits/c/0/0/0"]
+    "path",
+    [
+        "../outside",
+        "/etc/passwd",
+        "logits/c/0/../0/0",
+        "logits/c/00/0/0",
+        "Logits/c/0/0/0",
+        f"logits/c/{'1' * 5000}/0/0",
+    ],
 )
 def test_a_ledger_may_not_list_what_lies_elsewhere(tmp_path, path):
     make(tmp_path)
     listed = ledger.read(tmp_path, "0")
     strange = Ledger({**listed.files, path: Entry(size=1, sha256="0" * 64)}, listed.provenance)
     (tmp_path / "ledger/0.json").write_bytes(strange.to_bytes())
-    with pytest.raises(CacheError, match="which this block cannot have"):
+    with pytest.raises(CacheError, match="which it cannot have"):
         read_all(tmp_path)
 
 
@@ -191,14 +212,28 @@ def test_names_that_differ_in_case_alone_are_named(tmp_path):
     assert named == {path for path in files(tmp_path) if path.startswith("Logits/")}
 
 
+@pytest.mark.parametrize("chain", ["raw", "zstd"])
+@pytest.mark.parametrize("bits", [0x0000, 0x8000, 0x0001, 0x83FF, 0x0400, 0x7BFF, 0xFBFF, 0x3C00])
+def test_any_finite_bits_come_back(tmp_path, chain, bits):
+    """Zeros of both signs, denormal, smallest, largest and plain numbers; a chunk of zeros is a file like any other."""
+    cache = make(tmp_path, chain=chain, blocks=0)
+    for work in cache.missing(ALL):
+        made = arrays(SHAPE, work)
+        cache.write(
+            work, {**made, "image_features": np.full(made["image_features"].shape, bits, np.uint16).view(np.float16)}
+        )
+    assert (reader.open_complete(tmp_path).column("image_features").view(np.uint16) == bits).all()
+
+
+@pytest.mark.parametrize("array", ["image_features", "logits"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers_are_refused_with_their_row(tmp_path, value):
+def test_values_that_are_no_numbers_are_refused_with_their_row(tmp_path, value, array):
     make(tmp_path)
-    path = tmp_path / chunk_path("image_features", 0, 1)
+    path = tmp_path / chunk_path(array, 0, 1)
     data = np.frombuffer(path.read_bytes()[:-4], "<f2").copy()
     data[7] = value
     path.write_bytes(bytes(CRC32C(location="end").encode(data.tobytes())))
-    sign(tmp_path, chunk_path("image_features", 0, 1))
+    sign(tmp_path, chunk_path(array, 0, 1))
     with pytest.raises(CacheError, match="row 1 holds NaN or infinity"):
         read_all(tmp_path)
 

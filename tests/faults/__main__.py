@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline.journal import machine
 from tests.conftest import make_tiny_teacher, ok
-from tests.faults import cases, live, scenes, small
-from tests.faults.cases import Verdict
+from tests.faults import cases, live, reading, scenes, small
+from tests.faults.scenes import Verdict
 from tests.test_dvc import make_repository
 
 SEEDS = (0, 1)
@@ -40,6 +40,10 @@ def _flipped(room: Path, half: int) -> Iterator[Verdict]:
 
 def _misplaced(room: Path) -> Iterator[Verdict]:
     return cases.misplaced(scenes.large(room / "cache"), scenes.large(room / "other", seed=1), step=1)
+
+
+def _torn_at_rest(room: Path) -> Iterator[Verdict]:
+    return cases.torn_at_rest(scenes.large(room / "cache"), np.random.default_rng(0))
 
 
 def _writers(room: Path) -> Iterator[Verdict]:
@@ -98,6 +102,7 @@ def parts() -> list[Part]:
                 "5 ENOSPC and EIO", partial(_in_scene, case=cases.refused, name=name, step=2, faults=("ENOSPC", "EIO"))
             )
         )
+        todo.append(Part("5 a disk that is full", partial(_in_scene, case=cases.disk_full, name=name, step=1)))
         memory = partial(_in_scene, case=cases.refused, name=name, step=4, faults=("MemoryError",))
         todo.append(Part("17 MemoryError at calls", memory))
         for seed, random in numbers.items():
@@ -108,10 +113,11 @@ def parts() -> list[Part]:
             todo.append(Part("4 power lost", partial(_in_scene, case=cases.power_lost, count=200, **given), seed))
             todo.append(Part("7 clocks moved", partial(_in_scene, case=cases.clocks, **given), seed))
     todo.append(Part("3 torn files", partial(_in_scene, case=cases.torn, name="new", random=numbers[0]), 0))
+    todo.append(Part("3 torn files, a large cache", _torn_at_rest, 0))
     todo.append(Part("8 eight writers × 1,000 rounds", _writers))
-    for name in ("extended", "replaced"):
-        reading = partial(_in_scene, case=cases.read_while_written, name=name, step=1)
-        todo.append(Part("8 readers during a write", reading))
+    for name in (*scenes.GROWING, "replaced"):
+        beside = partial(_in_scene, case=reading.while_written, name=name, step=1)
+        todo.append(Part("8 readers during a write", beside))
     todo += [Part("10 flipped bits, repaired", partial(_repaired, seed=seed), seed) for seed in SEEDS]
     todo.append(Part("6 read-only folders", _read_only))
     todo.append(Part("10 flipped bits, by the command", _flipped_for_the_command, 0))

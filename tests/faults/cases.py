@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import redirect_stderr
 from pathlib import Path
 from unittest import mock
 
@@ -18,14 +18,12 @@ import numpy as np
 
 from pipeline import cli
 from pipeline.cache import ledger, lock, reader, verify
-from pipeline.cache.files import read_file, sha256
+from pipeline.cache.files import sha256
 from pipeline.cache.layout import HEAD_FILES, VIEW_ARRAYS, chunk_path, place_of
 from pipeline.errors import CacheError
 from tests.conftest import files
-from tests.faults import crash, scenes, shim, small
-from tests.faults.scenes import Scene
-
-Verdict = str | None
+from tests.faults import crash, disk, reading, scenes, shim, small
+from tests.faults.scenes import Scene, Verdict
 
 
 def _ends_whole(scene: Scene, folder: Path, what: object) -> Verdict:
@@ -47,17 +45,29 @@ def killed_at_calls(scene: Scene, room: Path, step: int) -> Iterator[Verdict]:
 def killed_while_resuming(scene: Scene, room: Path, count: int, random: np.random.Generator) -> Iterator[Verdict]:
     """Case 2: two or three kills, each of the run that follows the one before."""
     for number in range(count):
-        folder = scene.prepare(room / str(number) / "cache")
-        kills = random.integers(0, scene.calls, 2 + number % 2)
-        for at in kills:
-            shim.killed(lambda folder=folder: scene.work(folder), int(at), after=bool(at % 2))
+        kills: list[int] = []
+        while not kills:
+            folder = scene.prepare(room / f"{number}.{random.integers(1 << 30)}" / "cache")
+            kills = _killed_again_and_again(scene, folder, 2 + number % 2, random)
         yield _ends_whole(scene, folder, f"kills at {kills}")
+
+
+def _killed_again_and_again(scene: Scene, folder: Path, times: int, random: np.random.Generator) -> list[int]:
+    """The calls at which runs were killed, one after another; nothing where one of them ended before its call came."""
+    kills, left = [], scene.calls
+    for _ in range(times):
+        at = int(random.integers(0, left))
+        if not shim.killed(lambda: scene.work(folder), at, after=bool(at % 2)):
+            return []
+        kills.append(at)
+        left = max(1, left - at)
+    return kills
 
 
 def torn(scene: Scene, room: Path, random: np.random.Generator) -> Iterator[Verdict]:
     """Case 3: every file of a finished cache cut at 0, 1, 4095, 4096, n − 1 and a random byte.
 
-    A cut chunk is named and computed again; a cut head or ledger may be refused instead, by name.
+    A cut chunk is named and computed again; with a cut head or ledger, building may be refused instead.
     """
     names = [name for name in scene.whole if not name.endswith(".lock")]
     for name in names:
@@ -75,7 +85,24 @@ def torn(scene: Scene, room: Path, random: np.random.Generator) -> Iterator[Verd
             try:
                 yield _ends_whole(scene, folder, f"{name} cut at {cut}")
             except CacheError as error:
-                yield None if path.name in str(error) or "ledger" in str(error) else f"{name} cut at {cut}: {error}"
+                yield f"{name} cut at {cut}: {error}" if place_of(path.relative_to(folder).as_posix()) else None
+
+
+def torn_at_rest(folder: Path, random: np.random.Generator) -> Iterator[Verdict]:
+    """Case 3 again: the same cuts of the files of a large cache; each is named, it alone, and no reader takes it."""
+    for name, whole in files(folder).items():
+        size = len(whole)
+        for cut in sorted({0, 1, 4095, 4096, size - 1, int(random.integers(0, size))}):
+            if cut >= size:
+                continue
+            (folder / name).write_bytes(whole[:cut])
+            named = {fault.path for fault in verify.faults(folder)}
+            try:
+                _columns(folder)
+                yield f"{name} cut at {cut}: read"
+            except CacheError:
+                yield None if named == {name} else f"{name} cut at {cut}: {named}"
+        (folder / name).write_bytes(whole)
 
 
 def power_lost(scene: Scene, room: Path, count: int, random: np.random.Generator) -> Iterator[Verdict]:
@@ -99,20 +126,50 @@ def power_lost(scene: Scene, room: Path, count: int, random: np.random.Generator
 
 
 def refused(scene: Scene, room: Path, step: int, faults: Sequence[str]) -> Iterator[Verdict]:
-    """Cases 5 and 17: every `step`-th call fails with one of `shim.FAULTS`, once or for ever; the next run goes on."""
+    """Cases 5 and 17: every `step`-th call fails with one of `shim.FAULTS`, once or for ever.
+
+    It is told, what a reader then gets is one cache's, and the next run goes on.
+    """
+    known = reading.known(scene, room)
     for fault in faults:
         for for_ever in (False, True):
             for at in range(0, scene.calls, step):
                 folder = scene.prepare(room / f"{fault}{for_ever}{at}" / "cache")
-                told = False
-                try:
-                    with shim.failing(at, shim.FAULTS[fault], for_ever=for_ever):
+                what = f"{scene.name}: {fault} at call {at}, for ever: {for_ever}"
+                told = None
+                with shim.failing(at, shim.FAULTS[fault], for_ever=for_ever) as raised:
+                    try:
                         scene.work(folder)
-                except (CacheError, OSError, MemoryError):
-                    told = True
-                # Clearing the old cache away, at the end, needs no room.
-                what = f"{fault} at call {at}, for ever: {for_ever}"
-                yield _ends_whole(scene, folder, what) if told or for_ever else f"{scene.name}: {what}: not told"
+                    except (CacheError, OSError, MemoryError) as error:
+                        told = error
+                if raised and not _is_a_sentence(told):
+                    yield f"{what}: told as {told!r}"
+                    continue
+                yield reading.is_one_cache(
+                    known, lambda folder=folder: reading.read(folder), what, may_refuse=True
+                ) or _ends_whole(scene, folder, what)
+
+
+def _is_a_sentence(told: Exception | None) -> bool:
+    """Whether the command line would say it in one."""
+    return isinstance(told, CacheError | MemoryError) or (isinstance(told, OSError) and told.filename is not None)
+
+
+def disk_full(scene: Scene, room: Path, step: int) -> Iterator[Verdict]:
+    """Case 5 for real: a disk with ever more pages left, until the work fits; it must be told, and go on with room."""
+    pages, told = 1, True
+    while told:
+        with disk.mounted(room / f"{scene.name}{pages}") as leave:
+            folder = scene.prepare(room / f"{scene.name}{pages}" / "set" / "cache")
+            leave(pages)
+            try:
+                scene.work(folder)
+                told = False
+            except CacheError as error:
+                told = "No space left" in str(error)
+            leave(disk.PLENTY)
+            yield _ends_whole(scene, folder, f"a disk with {pages} pages left")
+        pages += step
 
 
 def read_only(scene: Scene) -> Iterator[Verdict]:
@@ -187,96 +244,41 @@ def clocks(scene: Scene, room: Path, random: np.random.Generator) -> Iterator[Ve
 
 
 def writers(folder: Path, processes: int, rounds: int) -> Iterator[Verdict]:
-    """Case 8: processes that all try to build one cache, round after round; one verdict a round.
+    """Case 8: processes that all try to build one cache, round after round; a verdict for each round of each.
 
-    A round is a complete try: it gets the lock and completes the cache, or is told who has it.
+    A round gets the lock and completes the cache, or is told who has it.
     """
     small.build(folder.parent / "alone" / "cache", count=40)
-    children = [_forked(lambda: _tries(folder, rounds)) for _ in range(processes)]
+    reading_end, writing_end = os.pipe()
+    children = [_forked(lambda: _tries(folder, rounds, writing_end)) for _ in range(processes)]
+    os.close(writing_end)
+    with os.fdopen(reading_end, "rb") as pipe:
+        told = pipe.read().decode()
     for child in children:
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        yield from [None] * (rounds - 1)
-        yield None if code == 0 else f"a writer ended with {code}"
+        os.waitpid(child, 0)
+    yield from (None if round_ in (BUILT, BUSY) else f"a round ended with {round_}" for round_ in told)
+    lost = processes * rounds - len(told)
+    yield f"{lost} rounds told nothing" if lost or BUILT not in told or BUSY not in told else None
     whole, alone = files(folder), files(folder.parent / "alone" / "cache")
     yield None if whole == alone else "other files than one writer leaves"
 
 
-def read_while_written(scene: Scene, room: Path, step: int) -> Iterator[Verdict]:
-    """Case 8 again: what a reader gets when a writer does all its work between two of its reads, or stands still in it.
-
-    Rows of one cache, as they were written, or a sentence that blames no file.
-    """
-    folder = scene.prepare(room / "known" / "cache")
-    known = dict([_read(folder)])
-    reads: list[object] = []
-    with _before_each_read(lambda: reads.append(None)):
-        _read(folder)
-    scene.work(folder)
-    known |= dict([_read(folder)])
-
-    for at in range(0, len(reads), step):
-        folder = scene.prepare(room / f"read{at}" / "cache")
-        countdown = iter(range(at, -1, -1))
-        with _before_each_read(
-            lambda folder=folder, left=countdown: scene.work(folder) if next(left, 1) == 0 else None
-        ):
-            yield _is_one_cache(known, lambda folder=folder: _read(folder), f"{scene.name}: work before read {at}")
-    for at in range(0, scene.calls, step):
-        folder = scene.prepare(room / f"call{at}" / "cache")
-        old = reader.open_any(folder)
-        shim.killed(lambda folder=folder: scene.work(folder), at, after=True)
-        yield _is_one_cache(known, lambda old=old: _read_opened(old), f"{scene.name}: opened before call {at}")
-        yield _is_one_cache(known, lambda folder=folder: _read(folder), f"{scene.name}: opened after call {at}")
+BUILT, BUSY, ELSE = "bwe"
 
 
-@contextmanager
-def _before_each_read(act: Callable[[], None]) -> Iterator[None]:
-    """Calls `act` before a reader opens a file, but not while `act` itself reads."""
-    acting = False
-
-    def read(*arguments):
-        nonlocal acting
-        if not acting:
-            acting = True
-            try:
-                act()
-            finally:
-                acting = False
-        return read_file(*arguments)
-
-    with mock.patch.object(ledger, "read_file", read), mock.patch.object(reader, "read_file", read):
-        yield
-
-
-def _read(folder: Path) -> tuple[str, dict[str, np.ndarray]]:
-    return _read_opened(reader.open_any(folder))
-
-
-def _read_opened(cache: reader.TeacherCache) -> tuple[str, dict[str, np.ndarray]]:
-    return cache.identity_digest, {array: cache.column(array) for array in VIEW_ARRAYS}
-
-
-def _is_one_cache(known: dict[str, dict], read: Callable[[], tuple[str, dict]], what: str) -> Verdict:
-    try:
-        identity, columns = read()
-    except CacheError as error:
-        return f"{what}: {error}" if "damaged" in str(error) or "although" in str(error) else None
-    for array, values in columns.items():
-        samples, views = values.shape[:2]
-        if (values != known[identity][array][:samples, :views]).any():
-            return f"{what}: other rows in {array}"
-    return None
-
-
-def _tries(folder: Path, rounds: int) -> None:
+def _tries(folder: Path, rounds: int, pipe: int) -> None:
     for number in range(rounds):
+        count = 40 if number > rounds // 2 else 4 + 36 * number // rounds
+        told = ELSE
         try:
             with lock.writing(folder):
-                small.build(folder, count=40 if number > rounds // 2 else 4 + 36 * number // rounds)
+                small.build(folder, count=count)
+                cache = reader.open_complete(folder)
+                told = BUILT if len(cache.rows) >= count and not cache.incomplete_blocks() else ELSE
         except CacheError as error:
-            if "is writing this cache" not in str(error):
-                raise
+            if "is writing this cache" in str(error):
+                told = BUSY
+        os.write(pipe, told.encode())
 
 
 def _forked(work: Callable[[], None]) -> int:
@@ -343,7 +345,7 @@ def flipped(folder: Path, bits: Callable[[int], np.ndarray]) -> Iterator[Verdict
             data[bit >> 3] ^= 1 << (bit & 7)
 
 
-def flipped_for_thecommand(folder: Path, count: int, random: np.random.Generator) -> Iterator[Verdict]:
+def flipped_for_the_command(folder: Path, count: int, random: np.random.Generator) -> Iterator[Verdict]:
     """Case 10 again: random bits, judged by `scmd cache verify` as its user sees it."""
     whole = files(folder)
     sizes = np.array([len(data) for data in whole.values()])
@@ -371,7 +373,7 @@ def _is_named(path: str, data: bytes, entries: dict, by_digest: dict, cache: rea
     if path in entries:
         return verify.check(path, data, entries[path], by_digest, cache) is not None
     try:
-        ledger.parse(data, path)
+        ledger.parse(data, Path(path).stem, path)
     except CacheError:
         return True
     return False

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from tests.conftest import ENVIRONMENT, files
-from tests.faults.cases import Verdict, command
+from tests.faults.cases import command
+from tests.faults.scenes import Verdict
 
 TEACHER = (sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "1")
 REPRO = ("dvc", "repro", "teacher")
 CACHE = Path("cache/toy/tiny")
+HANGS, SECONDS = 124, 300
 
 
 def killed(project: Path, command: tuple[str, ...], count: int, random: np.random.Generator) -> Iterator[Verdict]:
@@ -51,7 +53,10 @@ def starved(project: Path, count: int) -> Iterator[Verdict]:
     whole = _left(project)
     for limit in np.linspace(1 << 30, 6 << 30, count).astype(int).tolist():
         shutil.rmtree(project / CACHE, ignore_errors=True)
-        short = _finished(project, ("prlimit", f"--as={limit}", *TEACHER))[0]
+        short, said = _finished(project, ("prlimit", f"--as={limit}", *TEACHER))
+        if short == HANGS:
+            yield f"with {limit:,} bytes of memory: {said}"
+            continue
         if short == 0:
             yield None if _left(project) == whole else f"other bytes with {limit:,} bytes of memory"
             continue
@@ -90,5 +95,10 @@ def _started(project: Path, command: tuple[str, ...]) -> subprocess.Popen:
 
 
 def _finished(project: Path, command: tuple[str, ...]) -> tuple[int, str]:
-    done = subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return HANGS, f"still running after {SECONDS} s"
     return done.returncode, done.stdout + done.stderr

@@ -13,13 +13,19 @@ from tests.cache.test_cache import ALL, MADE_BY, TEXTS, attributes, rows
 from tests.conftest import files
 from tests.faults import shim, small
 
-# The state before, and what is asked for: a new cache; more images and views; other drawing, so one built beside.
+# The state before, and what is asked for: a new cache; more images and views; images that only fill the last block up;
+# other drawing, so one built beside.
 _WANTED: dict[str, tuple[dict | None, dict]] = {
     "new": (None, {}),
     "extended": ({}, {"count": 13, "views": 4}),
+    "filled": ({}, {"count": 12}),
     "replaced": ({}, {"seed": 1}),
 }
 NAMES = tuple(_WANTED)
+# Those in which a cache stands, and all of its rows remain.
+GROWING = ("extended", "filled")
+# Of a fault: None where it was survived or refused, a sentence where it went unnoticed.
+Verdict = str | None
 LARGE = Shape(samples=256, views=4, classes=4, prompts=2, embedding=384, block=64)
 
 

@@ -67,18 +67,22 @@ def killed(work: Callable[[], None], call: int, *, after: bool) -> bool:
 
 @contextmanager
 def failing(call: int, fault: Callable[[str], Exception], *, for_ever: bool):
-    """The call of that number raises `fault` of its path (`for_ever`: and every later one that needs room)."""
-    seen = [0]
+    """The call of that number raises `fault` of its path (`for_ever`: and every later one that needs room).
+
+    Yields the list of the calls that it failed.
+    """
+    seen, raised = [0], []
 
     def before(name, arguments):
         seen[0] += 1
         due = seen[0] > call if for_ever else seen[0] == call + 1
         needs_room = name in ("open", "write", "fsync", "mkdir", "replace", "rename")
         if due and (needs_room if for_ever else True):
+            raised.append(name)
             raise fault(str(arguments[0]))
 
     with around(before, lambda *_: None):
-        yield
+        yield raised
 
 
 def refusal(code: int) -> Callable[[str], Exception]:

@@ -13,19 +13,20 @@ from pipeline.stages import site as sites
 from tests.cache.test_cache import MADE_BY, SHAPE, TEXTS, arrays, attributes, rows
 
 
-def build(folder: Path, count: int = 10, views: int = 3, seed: int = 0) -> None:
+def build(folder: Path, count: int = 10, views: int = 3, seed: int = 0, chain: str = "raw") -> None:
     """What `scmd teacher` does: recover, look, complete, and switch where another cache stood."""
     identity = attributes(SHAPE, "raw", seed=seed).identity
     sites.recover(folder)
-    site = sites.choose(folder, identity, rows(count), views, SHAPE.block)
+    site = sites.choose(folder, identity, rows(count), views, SHAPE.block, chain)
     harmed = {fault.path for fault in sites.prepare(site, folder)}
     shape = replace(SHAPE, samples=len(site.rows), views=site.views)
-    cache = Writer(site.folder, shape, "raw", MADE_BY, harmed)
+    cache = Writer(site.folder, shape, site.chain, MADE_BY, harmed)
     if cache.missing(tuple(VIEW_ARRAYS)):
         require_writable(site.folder)
     if not site.begun or harmed & HEAD_PATHS or reader.open_any(site.folder).shape != shape:
-        text = np.arange(40, dtype=np.float32).reshape(2, 4, 5) + seed
-        cache.write_head(attributes(shape, "raw", seed=seed), site.rows, TEXTS, text)
+        # Another device's rounding may differ whenever the head is written again.
+        text = np.arange(40, dtype=np.float32).reshape(2, 4, 5) + seed + shape.samples / 1024
+        cache.write_head(attributes(shape, site.chain, seed=seed), site.rows, TEXTS, text)
     for some in (IMAGE_ARRAYS, ("logits",)):
         for work in cache.missing(some):
             cache.write(work, {name: values + values.dtype.type(seed) for name, values in arrays(shape, work).items()})

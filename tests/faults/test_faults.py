@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import files
-from tests.faults import cases, scenes, shim, small
-from tests.faults.cases import Verdict
+from tests.faults import cases, disk, reading, scenes, shim, small
+from tests.faults.scenes import Verdict
 
 
 def assert_none_silent(verdicts: Iterator[Verdict], at_least: int) -> None:
@@ -52,6 +52,16 @@ def test_a_refused_call_is_told_and_the_next_run_goes_on(scene, tmp_path):
     assert_none_silent(cases.refused(scene, tmp_path, step=30, faults=tuple(shim.FAULTS)), 6 * (scene.calls // 30))
 
 
+def test_a_torn_file_of_a_large_cache_is_named(large, tmp_path):
+    assert_none_silent(cases.torn_at_rest(shutil.copytree(large, tmp_path / "cache"), random()), 300)
+
+
+def test_a_full_disk_is_told_and_with_room_the_next_run_goes_on(scene, tmp_path):
+    if not disk.may_mount(tmp_path / "try"):
+        pytest.skip("only root mounts a small disk")
+    assert_none_silent(cases.disk_full(scene, tmp_path, step=9), 2)
+
+
 def test_a_folder_that_may_not_be_written_can_be_read(tmp_path):
     assert_none_silent(cases.read_only(scenes.scene("extended", tmp_path)), 12)
 
@@ -65,9 +75,9 @@ def test_many_writers_leave_what_one_leaves(tmp_path):
 
 
 def test_a_reader_during_a_write_gets_the_rows_of_one_cache(tmp_path_factory, tmp_path):
-    for name in ("extended", "replaced"):
+    for name in (*scenes.GROWING, "replaced"):
         scene = scenes.scene(name, tmp_path_factory.mktemp("scene"))
-        assert_none_silent(cases.read_while_written(scene, tmp_path / name, step=7), scene.calls // 7)
+        assert_none_silent(reading.while_written(scene, tmp_path / name, step=9), scene.calls // 9)
 
 
 def test_a_lock_left_behind_never_blocks_and_a_frozen_owner_is_named(tmp_path):
