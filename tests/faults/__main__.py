@@ -161,8 +161,8 @@ def _page(done: list[tuple[Part, int, int]], seconds: float) -> str:
         [
             "# Reliability of the teacher cache",
             "",
-            "Faults injected on purpose, and how many of them went unnoticed. `tests/faults/cases.py` says of each case, by its",
-            "number, what is injected and what must follow; the test suite runs a short form.",
+            "Faults injected on purpose, and how many of them went unnoticed. `tests/faults` says of each case, by its number,",
+            "what is injected and what must follow; the test suite runs a short form.",
             "",
             "| case | faults injected | silent errors | seeds |",
             "|---|---|---|---|",
