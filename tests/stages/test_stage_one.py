@@ -187,3 +187,16 @@ def worker_of(pid: int) -> int:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     (worker,) = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
     return worker
+
+
+def test_a_cache_folder_may_be_a_link_to_another_disk(ready, tmp_path):
+    """Another cache takes the place of what the link leads to; the link stays."""
+    elsewhere = tmp_path / "disk" / "tiny"
+    elsewhere.parent.mkdir()
+    (ready / CACHE).rename(elsewhere)
+    (ready / CACHE).symlink_to(elsewhere)
+    change(ready, "teachers/tiny.yaml", seed=5)
+    ok("teacher", cwd=ready)
+    assert (ready / CACHE).is_symlink()
+    assert [path.name for path in elsewhere.parent.iterdir() if not path.name.endswith(".lock")] == ["tiny"]
+    assert reader.open_complete(ready / CACHE).identity["drawing"]["seed"] == 5
