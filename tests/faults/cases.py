@@ -157,18 +157,18 @@ def _is_a_sentence(told: Exception | None) -> bool:
 
 def disk_full(scene: Scene, room: Path, step: int) -> Iterator[Verdict]:
     """Case 5 for real: a disk with ever more pages left, until the work fits; it must be told, and go on with room."""
-    pages, told = 1, True
-    while told:
+    pages, fits = 1, False
+    while not fits:
         with disk.mounted(room / f"{scene.name}{pages}") as leave:
             folder = scene.prepare(room / f"{scene.name}{pages}" / "set" / "cache")
             leave(pages)
             try:
                 scene.work(folder)
-                told = False
+                fits, told = True, None
             except CacheError as error:
-                told = "No space left" in str(error)
+                told = None if "No space left" in str(error) else f"{scene.name}: {pages} pages left: {error}"
             leave(disk.PLENTY)
-            yield _ends_whole(scene, folder, f"a disk with {pages} pages left")
+            yield told or _ends_whole(scene, folder, f"a disk with {pages} pages left")
         pages += step
 
 
