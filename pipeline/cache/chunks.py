@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache.layout import VIEW_ARRAYS, Shape, chunk_path, decode, most_bytes
+from pipeline.cache.layout import TEXT_CHUNK, VIEW_ARRAYS, Shape, chunk_path, decode, most_bytes
 from pipeline.cache.ledger import Ledger, checked_bytes
 from pipeline.errors import CacheError
 
@@ -34,6 +34,14 @@ def decoded(data: bytes, shape: Shape, chain: str, array: str, block: int, view:
     values = decode(data, spec.chunk(shape), spec.dtype, chain, path)[: shape.rows(block), 0]
     require_finite(values, path)
     return values
+
+
+def read_text(folder: Path, head: Ledger, shape: Shape, chain: str) -> np.ndarray:
+    """(P, C, D) float32: the text embeddings. Raises CacheError where they are not what the head's ledger lists."""
+    data = checked_bytes(folder, TEXT_CHUNK, head.files.get(TEXT_CHUNK), most_bytes(TEXT_CHUNK, shape))
+    text = decode(data, (shape.prompts, shape.classes, shape.embedding), "float32", chain, TEXT_CHUNK)
+    require_finite(text, TEXT_CHUNK)
+    return text
 
 
 def require_finite(values: np.ndarray, path: str) -> None:

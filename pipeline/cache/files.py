@@ -132,11 +132,17 @@ def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                     yield path, state
 
 
-def require_plain(folder: Path) -> None:
-    """Raises CacheError naming the first thing in a cache's folder that is no plain file, through which one could write."""
+def plain_files(folder: Path) -> list[str]:
+    """Relative paths of all files below a cache's folder.
+
+    Raises CacheError naming the first thing that is no plain file, through which one could write elsewhere.
+    """
+    found = []
     for path, state in walk(folder):
         if not stat.S_ISREG(state.st_mode):
             raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only: remove it")
+        found.append(path)
+    return found
 
 
 def read_file(folder: Path, path: str, limit: int) -> bytes:

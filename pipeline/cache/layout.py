@@ -16,6 +16,8 @@ FORMAT = 1
 PROBE = 48
 VIEW_COLUMNS = 11
 CHAINS = ("raw", "zstd")
+# Samples in a block, and views.
+BLOCK_LIMIT, VIEWS_LIMIT = 1 << 20, 1 << 16
 # Bytes of the CRC32C behind a chunk's data.
 CHECKSUM = 4
 # Bytes of a chunk once decoded: 1,024 rows of the largest CLIP's features are 4 MB. More is a mistake or an attack.
@@ -88,7 +90,7 @@ def place_of(path: str) -> tuple[str, int, int] | None:
     match path.split("/"):
         case [array, "c", block, view, "0"] if array in VIEW_ARRAYS and _NUMBER.fullmatch(f"{block}/{view}"):
             place = (array, int(block), int(view))
-            return place if chunk_path(*place) == path else None
+            return place if chunk_path(*place) == path and place[2] < VIEWS_LIMIT else None
     return None
 
 

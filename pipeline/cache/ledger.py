@@ -5,10 +5,11 @@ What no ledger names does not count, whatever lies on the disk.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -16,21 +17,21 @@ from pipeline.cache import documents
 from pipeline.cache.files import (
     PARTIAL,
     STAGED,
+    plain_files,
     read_file,
-    require_plain,
     sha256,
     staged,
     sync_folder,
     take_place,
-    walk,
     write_file,
 )
 from pipeline.cache.identity import canonical
-from pipeline.cache.layout import HEAD_FILES, place_of
+from pipeline.cache.layout import BLOCK_LIMIT, HEAD_FILES, place_of
 from pipeline.config import Section
 from pipeline.errors import CacheError
 
 HEAD = "head"
+Result = TypeVar("Result")
 
 
 class Entry(Section):
@@ -38,7 +39,7 @@ class Entry(Section):
 
     size: int = Field(ge=0, le=1 << 40)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    rows: int = Field(0, ge=0, le=1 << 40)
+    rows: int = Field(0, ge=0, le=BLOCK_LIMIT)
 
 
 class _Document(Section):
@@ -127,6 +128,19 @@ def read(folder: Path, name: str) -> Ledger:
     return parse(data, name, str(folder / path))
 
 
+def using(folder: Path, name: str, work: Callable[[Ledger], Result]) -> Result:
+    """What `work` makes of the named ledger; where it fails, of a newer one that a writer has put in its place."""
+    listed = read(folder, name)
+    while True:
+        try:
+            return work(listed)
+        except CacheError:
+            newer = read(folder, name)
+            if newer == listed:
+                raise
+            listed = newer
+
+
 def commit(folder: Path, name: str, files: Mapping[str, bytes], before: Ledger, after: Ledger) -> None:
     """Puts files in place and their ledger last; after a crash, `recover` finds either all of the old or all of the new.
 
@@ -157,14 +171,13 @@ def recover(folder: Path) -> None:
 
     Raises CacheError, before it changes anything, where a link or another file that no cache has lies in the folder.
     """
-    require_plain(folder)
-    stray = [path for path, _ in walk(folder)]
-    for path in stray:
+    found = plain_files(folder)
+    for path in found:
         if path.startswith("ledger/") and path.endswith(STAGED):
             name = path.removeprefix("ledger/").removesuffix(f".json{STAGED}")
             with suppress(CacheError):  # a damaged one decides nothing; `verify` tells what it leaves
                 _finish(folder, name, parse(read_file(folder, path, documents.LIMIT), name, path))
-    for path in stray:
+    for path in found:
         if path.endswith((PARTIAL, STAGED)) and (folder / path).exists():
             os.unlink(folder / path)
             sync_folder((folder / path).parent)

@@ -8,7 +8,17 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.cache import documents
 from pipeline.cache.identity import digest, first_difference
-from pipeline.cache.layout import CHAINS, CHUNK_LIMIT, FORMAT, TEXT, VIEW_ARRAYS, Shape, byte_count
+from pipeline.cache.layout import (
+    BLOCK_LIMIT,
+    CHAINS,
+    CHUNK_LIMIT,
+    FORMAT,
+    TEXT,
+    VIEW_ARRAYS,
+    VIEWS_LIMIT,
+    Shape,
+    byte_count,
+)
 from pipeline.config import Section
 from pipeline.errors import CacheError
 
@@ -38,8 +48,8 @@ class Attributes(Section):
     identity: dict[str, Any]
     identity_digest: str
     codec: Literal["raw", "zstd"]
-    block: int = Field(ge=1, le=1 << 20)
-    views: int = Field(ge=1, le=1 << 16)
+    block: int = Field(ge=1, le=BLOCK_LIMIT)
+    views: int = Field(ge=1, le=VIEWS_LIMIT)
     view_columns: list[Name]
     render_size: int = Field(ge=1, le=1 << 13)
     logit_scale: float

@@ -1,8 +1,9 @@
 """Whole columns of a cache, each file checked against the ledger while it is read. Needs neither open_clip nor a GPU."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,10 @@ from pipeline.cache.layout import (
     PROMPTS,
     ROWS,
     TEXT,
-    TEXT_CHUNK,
     VIEW_ARRAYS,
     Shape,
     byte_count,
     chunk_path,
-    decode,
     most_bytes,
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
@@ -69,49 +68,34 @@ class TeacherCache:
         except (MemoryError, ValueError):
             size = byte_count(spec.shape(self.shape), spec.dtype)
             raise ResourceError(f"{self.folder}: `{array}` has {size:,} bytes, more than this memory holds") from None
-        for block in range(self.shape.blocks):
-            listed = self.block_ledger(block)
-            start = block * self.shape.block
-            for view in range(self.shape.views):
-                chunk = self._chunk(listed, array, block, view)
-                values[view, start : start + len(chunk)] = chunk
-        self._require_in_place()
+        with self._in_place():
+            for block in range(self.shape.blocks):
+                start = block * self.shape.block
+                fill = partial(self._fill, values[:, start : start + self.shape.rows(block)], array, block)
+                ledger.using(self.folder, ledger.name_of(block), fill)
         return values.swapaxes(0, 1)
 
-    def _chunk(self, listed: Ledger, array: str, block: int, view: int) -> np.ndarray:
-        """(rows of the block, width). A chunk that is not the listed one may be a newer ledger's."""
-        where = (self.shape, self.attributes.codec, array, block, view)
-        try:
-            return chunks.read_whole(self.folder, listed, *where)
-        except CacheError:
-            self._require_in_place()
-            newer = self.block_ledger(block)
-            if newer == listed:
-                raise
-            return chunks.read_whole(self.folder, newer, *where)
+    def _fill(self, values: np.ndarray, array: str, block: int, listed: Ledger) -> None:
+        """Reads a block's chunks into (V, rows of the block, width)."""
+        for view, rows in enumerate(values):
+            rows[:] = chunks.read_whole(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""
-        data = self._text_chunk()
-        shape = (self.shape.prompts, self.shape.classes, self.shape.embedding)
-        text = decode(data, shape, "float32", self.attributes.codec, TEXT_CHUNK)
-        chunks.require_finite(text, TEXT_CHUNK)
-        self._require_in_place()
-        return text
+        with self._in_place():
+            return ledger.using(
+                self.folder, HEAD, lambda head: chunks.read_text(self.folder, head, self.shape, self.attributes.codec)
+            )
 
-    def _text_chunk(self) -> bytes:
-        listed, limit = ledger.read(self.folder, HEAD), most_bytes(TEXT_CHUNK, self.shape)
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        """Raises CacheError, whatever else fails, where what is read may be another cache's, as its folder was exchanged."""
         try:
-            return ledger.checked_bytes(self.folder, TEXT_CHUNK, listed.files.get(TEXT_CHUNK), limit)
-        except CacheError:
+            yield
+        finally:
             self._require_in_place()
-            newer = ledger.read(self.folder, HEAD)
-            if newer == listed:
-                raise
-            return ledger.checked_bytes(self.folder, TEXT_CHUNK, newer.files.get(TEXT_CHUNK), limit)
 
     def _require_in_place(self) -> None:
-        """Raises CacheError where what was read may be another cache's, as its folder was exchanged meanwhile."""
         if _head_file(self.folder) == self.head:
             return
         now = open_any(self.folder)
@@ -145,14 +129,7 @@ def open_any(folder: Path) -> TeacherCache:
     """A cache as it stands, complete or not. Raises CacheError where there is none, or its head is not of format 1."""
     if not exists(folder):
         raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
-    head = ledger.read(folder, HEAD)
-    try:
-        return from_head(folder, head.files)
-    except CacheError:
-        newer = ledger.read(folder, HEAD)
-        if newer == head:
-            raise
-        return from_head(folder, newer.files)
+    return ledger.using(folder, HEAD, lambda head: from_head(folder, head.files))
 
 
 def _head_file(folder: Path) -> bytes:

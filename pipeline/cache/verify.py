@@ -120,8 +120,12 @@ def faults(folder: Path) -> Iterator[Fault]:
         if fault:
             named.add(path)
             yield fault
-    if head_fault and not named & HEAD_FILES and not broken:
-        yield Fault(ledger.path_of(HEAD), head_fault)
+    head = ledger.path_of(HEAD)
+    if all(fault.path != head for fault in broken):
+        if lacking := HEAD_FILES - files.keys():
+            yield Fault(head, f"does not list {min(lacking)}, which every cache has")
+        elif head_fault and not named & HEAD_FILES:
+            yield Fault(head, head_fault)
     if cache:
         yield from _beyond(cache, files)
     yield from _strays(folder, files, broken)

@@ -1,15 +1,16 @@
 """A cache on its own: what it is, whether it is whole, how it differs from another, and how it is mended."""
 
+import itertools
 import os
 from pathlib import Path
 
 import numpy as np
 
 from pipeline import replay as replays
-from pipeline.cache import compare, ledger, lock, reader, verify
+from pipeline.cache import compare, documents, ledger, lock, metadata, reader, verify
 from pipeline.cache import identity as identities
 from pipeline.cache.files import read_file, sha256
-from pipeline.cache.layout import CHECKSUM, HEAD_FILES, ROWS, VIEW_ARRAYS, byte_count, chunk_path, place_of
+from pipeline.cache.layout import CHAINS, HEAD_FILES, ROWS, place_of
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row, read_rows, rows_file
 from pipeline.errors import CacheError
@@ -135,24 +136,41 @@ def repair(plan: Plan, workers: int) -> None:
 
 
 def _mended_site(task: teacher.Task, harmed: set[str]) -> Site:
-    """The site of a cache whose head may be harmed: its rows must be certain, as chunks mean nothing without them."""
+    """The site of a cache whose head may be harmed. Its identity and rows must be certain: chunks mean nothing without."""
     folder = task.plan.cache_folder
     if ledger.path_of(ledger.HEAD) in harmed:
         cache = _confirmed_by_views(task)
-        return Site(folder, cache.rows, cache.shape.views, cache.shape.block, cache.attributes.codec, "", True)
+        return sites.standing(folder, cache.rows, cache.attributes)
     if not harmed & HEAD_FILES:
         site = task.site()
         if not site.begun or site.folder != folder:
             raise CacheError(f"{site.found}; repair needs the configuration that the cache was made with")
         return site
+    head = ledger.read(folder, ledger.HEAD).files
+    rows = _listed_rows(task, head[ROWS], harmed)
+    if "zarr.json" in harmed:
+        return _listed_site(task, head["zarr.json"], rows)
+    attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
+    identities.require_same(attributes.identity, task.identity, folder)
+    return sites.standing(folder, rows, attributes)
+
+
+def _listed_site(task: teacher.Task, entry: ledger.Entry, rows: list[Row]) -> Site:
+    """What a damaged `zarr.json` said: that which the configuration, or the blocks, give and whose file is the listed one."""
+    folder, settings = task.plan.cache_folder, task.plan.teacher
     files, _ = verify.listed_files(folder)
-    views = [place[2] for path in files if (place := place_of(path))]
-    first = files.get(chunk_path("image_features", 0, 0))
-    if not views or first is None:
-        raise CacheError(f"{folder}: its head is harmed and no block is whole; remove it and run `scmd teacher`")
-    width = VIEW_ARRAYS["image_features"]
-    block = (first.size - CHECKSUM) // byte_count((task.clip.facts["embedding"],), width.dtype)
-    return Site(folder, _listed_rows(task, files[ROWS], harmed), 1 + max(views), block, teacher.CHAIN, "", True)
+    chunks = [(place, listed.rows) for path, listed in files.items() if (place := place_of(path))]
+    first = max((count for (_, block, _), count in chunks if block == 0 and count), default=settings.block)
+    seen = max((view + 1 for (_, _, view), _ in chunks), default=settings.views)
+    for chain, block, views in itertools.product(CHAINS, {settings.block, first}, {settings.views, seen}):
+        site = Site(folder, rows, views, block, chain, "", begun=True)
+        written = metadata.written(task.shape(site), chain, task.attributes(site))
+        if sha256(written["zarr.json"]) == entry.sha256:
+            return site
+    raise CacheError(
+        f"{folder / 'zarr.json'}: damaged, and not what the configuration that is here gives; repair needs the "
+        "configuration that the cache was made with, or restore it (`dvc checkout`)"
+    )
 
 
 def _listed_rows(task: teacher.Task, entry: ledger.Entry, harmed: set[str]) -> list[Row]:
@@ -171,7 +189,8 @@ def _listed_rows(task: teacher.Task, entry: ledger.Entry, harmed: set[str]) -> l
 def _confirmed_by_views(task: teacher.Task) -> TeacherCache:
     """A cache whose head's ledger is damaged, if its rows are certain.
 
-    The recorded views confirm them, as each was drawn from nothing but its row's id and size, the seed and its number.
+    The recorded views confirm them, as each was drawn from nothing but its row's id and size, the seed and its number. The
+    clean view is the same for all: where there is no other, the rows must be those of the samples.
     """
     folder, settings = task.plan.cache_folder, task.plan.teacher
     cache = reader.without_head_ledger(folder)
@@ -179,7 +198,8 @@ def _confirmed_by_views(task: teacher.Task) -> TeacherCache:
     rule = task.pictures(cache.rows).distribution
     last = cache.shape.views - 1
     drawn = np.stack([draw(rule, settings.seed, row.id, last, row.width, row.height) for row in cache.rows])
-    if (cache.column("views")[:, last] != drawn).any():
+    certain = cache.rows == task.rows if last == 0 else (cache.column("views")[:, last] == drawn).all()
+    if not certain:
         raise CacheError(
             f"{folder / ROWS}: its ledger is damaged and the recorded views are not of these rows; restore the cache "
             "(`dvc checkout`), or remove it and run `scmd teacher`"

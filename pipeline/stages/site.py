@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.cache import identity as identities
 from pipeline.cache import ledger, reader, writer
 from pipeline.cache.files import remove_folder
+from pipeline.cache.metadata import Attributes
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
 from pipeline.cache.verify import Fault, cut
@@ -55,6 +56,11 @@ def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int
     return Site(beside, rows, views, block, chain, found, False)
 
 
+def standing(folder: Path, rows: list[Row], attributes: Attributes, found: str = "") -> Site:
+    """A cache in use that keeps what it says of itself."""
+    return Site(folder, rows, attributes.views, attributes.block, attributes.codec, found, begun=True)
+
+
 def recover(folder: Path) -> None:
     """After a kill, whatever it interrupted: no half-done switch, no file that waits for a decision."""
     writer.finish_switch(folder)
@@ -87,7 +93,5 @@ def _opened(folder: Path) -> TeacherCache | None:
 def _extended(begun: TeacherCache, rows: list[Row], views: int, found: str) -> Site:
     known = {row.id for row in begun.rows}
     new = [row for row in rows if row.id not in known]
-    shape = begun.shape
-    return Site(
-        begun.folder, [*begun.rows, *new], max(views, shape.views), shape.block, begun.attributes.codec, found, True
-    )
+    stands = standing(begun.folder, [*begun.rows, *new], begun.attributes, found)
+    return replace(stands, views=max(views, stands.views))

@@ -1,11 +1,12 @@
 """Stage one: images and prompts → teacher cache. The one place where teacher and cache meet."""
 
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.cache import lock, metadata, reader, writer
+from pipeline.cache import chunks, ledger, lock, metadata, reader, writer
 from pipeline.cache.files import require_writable
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape
 from pipeline.cache.metadata import Attributes
@@ -50,8 +51,8 @@ class Task:
         settings = self.plan.teacher
         return sites.choose(self.plan.cache_folder, self.identity, self.rows, settings.views, settings.block, CHAIN)
 
-    def writer(self, site: Site, harmed: Set[str]) -> Writer:
-        shape = Shape(
+    def shape(self, site: Site) -> Shape:
+        return Shape(
             samples=len(site.rows),
             views=site.views,
             classes=len(self.samples.classes),
@@ -59,8 +60,14 @@ class Task:
             embedding=self.clip.facts["embedding"],
             block=site.block,
         )
+
+    def attributes(self, site: Site) -> Attributes:
+        clip = self.clip
+        return metadata.attributes(self.shape(site), site.chain, self.identity, COLUMNS, clip.size, clip.logit_scale)
+
+    def writer(self, site: Site, harmed: Set[str]) -> Writer:
         provenance = {**versions(self.clip.device, LIBRARIES), "batch": self.plan.teacher.batch}
-        return Writer(site.folder, shape, site.chain, provenance, harmed)
+        return Writer(site.folder, self.shape(site), site.chain, provenance, harmed)
 
     def pictures(self, rows: list[Row]) -> TeacherViews:
         return TeacherViews(
@@ -97,14 +104,14 @@ def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     """Computes what a site lacks, and what is known to be harmed, and puts the cache in its place."""
     folder, settings = todo.plan.cache_folder, todo.plan.teacher
     cache = todo.writer(site, harmed)
-    clip = todo.clip
-    attributes = metadata.attributes(cache.shape, site.chain, todo.identity, COLUMNS, clip.size, clip.logit_scale)
+    clip, attributes = todo.clip, todo.attributes(site)
     head_stands = _head_stands(site, attributes, harmed)
     if not head_stands or cache.missing(tuple(VIEW_ARRAYS)):
         require_writable(site.folder)
     if not head_stands:
         texts = prompts.texts(settings.templates, todo.samples.classes)
-        cache.write_head(attributes, site.rows, texts, _text_embeddings(clip, texts))
+        text = _standing_text(cache) if site.begun else None
+        cache.write_head(attributes, site.rows, texts, _text_embeddings(clip, texts) if text is None else text)
         reader.open_any(site.folder)  # what no reader takes is refused now, not after hours
     passed = _image_pass(cache, clip, todo.pictures(site.rows), settings, workers)
     _logits(cache, clip.logit_scale)
@@ -125,6 +132,13 @@ def _head_stands(site: Site, attributes: Attributes, harmed: Set[str]) -> bool:
     except CacheError:
         return False
     return cache.attributes == attributes and cache.rows == site.rows
+
+
+def _standing_text(cache: Writer) -> np.ndarray | None:
+    """The text embeddings that a cache in use has: logits that stand follow from them, to the last bit."""
+    with suppress(CacheError):
+        return chunks.read_text(cache.folder, ledger.read(cache.folder, ledger.HEAD), cache.shape, cache.chain)
+    return None
 
 
 def _text_embeddings(clip: Clip, texts: list[list[str]]) -> np.ndarray:

@@ -1,10 +1,14 @@
 """`scmd cache`: told, compared, verified and mended through the command line."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from pipeline.cache import reader
+from pipeline import experiment
+from pipeline.cache import ledger, reader
+from pipeline.cache.layout import METADATA
+from pipeline.stages import teacher
 from tests.conftest import change, files, ok, refused, run_scmd
 from tests.stages.test_stage_one import CACHE, passed
 
@@ -131,3 +135,34 @@ def test_diff_says_in_words_how_two_caches_differ(ready):
 def test_a_folder_without_a_cache_is_refused(project):
     for command in ("info", "verify"):
         assert "no teacher cache here" in refused("cache", command, cwd=project)
+
+
+@pytest.mark.parametrize("path", ["prompts.parquet", "zarr.json", "rows.parquet"])
+def test_repair_of_a_harmed_head_refuses_another_configuration(ready, path):
+    flip(ready / CACHE / path)
+    before = files(ready / CACHE)
+    change(ready, "teachers/tiny.yaml", seed=1)
+    sentence = refused("cache", "repair", cwd=ready)
+    assert "configuration that" in sentence
+    assert files(ready / CACHE) == before
+
+
+def test_the_head_of_a_compressed_cache_comes_back_whatever_the_configuration_now_says_of_blocks(ready, monkeypatch):
+    shutil.rmtree(ready / CACHE)
+    monkeypatch.chdir(ready)
+    monkeypatch.setattr(teacher, "CHAIN", "zstd")
+    teacher.run(experiment.load(Path("configs/experiment.yaml")), workers=0)
+    before = files(ready / CACHE)
+    change(ready, "teachers/tiny.yaml", views=2, block=5)
+    for path in METADATA:
+        flip(ready / CACHE / path)
+    assert passed(ok("cache", "repair", cwd=ready)) == 0
+    assert files(ready / CACHE) == before
+
+
+def test_a_kill_between_a_damaged_head_and_its_successor_leaves_what_repair_mends(ready):
+    before = files(ready / CACHE)
+    ledger.forget(ready / CACHE, ledger.path_of(ledger.HEAD))
+    assert "ledger/head.json: does not list image_features/zarr.json" in run_scmd("cache", "verify", cwd=ready).stderr
+    assert passed(ok("cache", "repair", cwd=ready)) == 0
+    assert files(ready / CACHE) == before

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pipeline.cache import reader
+from pipeline.cache import ledger, reader
+from pipeline.cache.files import sha256
+from pipeline.cache.layout import TEXT_CHUNK, encode
+from pipeline.cache.ledger import Entry, Ledger
 from pipeline.teacher import zero_shot
 from pipeline.views.draw import Distribution, draw
 from tests.conftest import ENVIRONMENT, change, draw_image, files, ok, refused
@@ -79,6 +82,20 @@ def test_more_views_compute_only_those(ready):
     after = files(ready / CACHE)
     assert all(after[path] == data for path, data in before.items() if "/c/" in path)
     assert reader.open_complete(ready / CACHE).column("logits").shape == (36, 5, 2)
+
+
+def test_an_extension_keeps_the_text_embeddings_that_the_logits_follow_from(ready):
+    """They may be of a colleague's machine, whose last bits are others."""
+    cache = reader.open_complete(ready / CACHE)
+    text = encode(cache.read_text_embeddings() * np.float32(1 + 1e-5), "raw")
+    before = ledger.read(cache.folder, ledger.HEAD)
+    entry = Entry(size=len(text), sha256=sha256(text))
+    after = Ledger({**before.files, TEXT_CHUNK: entry}, before.provenance)
+    ledger.commit(cache.folder, ledger.HEAD, {TEXT_CHUNK: text}, before, after)
+    change(ready, "teachers/tiny.yaml", views=4)
+    assert passed(ok("teacher", cwd=ready)) == 36
+    assert (ready / CACHE / TEXT_CHUNK).read_bytes() == text
+    ok("cache", "verify", cwd=ready)
 
 
 def test_a_new_a_moved_and_a_removed_image(ready):
