@@ -113,6 +113,10 @@ app.add_typer(cache, name="cache")
 Folder = Annotated[Path | None, typer.Argument(help="A teacher cache; the experiment's own if not given.")]
 
 
+# Views that one looks at again.
+MOST = 1_000_000
+
+
 def _folder(folder: Path | None, experiment_file: Path) -> Path:
     return folder or experiment.load(experiment_file).cache_folder
 
@@ -140,17 +144,18 @@ def cache_diff(
 def cache_verify(
     folder: Folder = None,
     experiment_file: ExperimentFile = DEFAULT,
-    replay: Annotated[int, typer.Option(min=0, help="Random views of the experiment's cache to draw again.")] = 0,
-    against_teacher: Annotated[int, typer.Option(min=0, help="Random views to encode again with the teacher.")] = 0,
+    replay: Annotated[int, typer.Option(min=0, max=MOST, help="Random views to draw again from the images.")] = 0,
+    against_teacher: Annotated[int, typer.Option(min=0, max=MOST, help="Random views to encode again.")] = 0,
 ) -> None:
     """Read all of a cache and name every damaged, missing, swapped or stale file; exit code 1 where there is one."""
     from pipeline.stages import caches as stage
 
-    stage.run_verify(_folder(folder, experiment_file))
+    place = _folder(folder, experiment_file)
+    stage.run_verify(place)
     if replay:
-        stage.replay(experiment.load(experiment_file), replay)
+        stage.replay(experiment.load(experiment_file), place, replay)
     if against_teacher:
-        stage.against_teacher(experiment.load(experiment_file), against_teacher)
+        stage.against_teacher(experiment.load(experiment_file), place, against_teacher)
 
 
 @cache.command("repair")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.cache import ledger
+from pipeline.cache import ledger, verify
 from pipeline.cache.identity import differences
 from pipeline.cache.layout import VIEW_ARRAYS, chunk_path
 from pipeline.cache.reader import TeacherCache
@@ -66,7 +66,7 @@ def difference(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
         yield f"samples: {common} in both, {len(ids[0]) - common} only in the first, {len(ids[1]) - common} only in the second"
     elif one.rows != other.rows:
         yield "samples: the same ones in another order"
-    for name in ("views", "block", "codec"):
+    for name in ("views", "block", "codec", "view_columns", "render_size", "logit_scale"):
         here, there = getattr(one.attributes, name), getattr(other.attributes, name)
         if here != there:
             yield f"{name}: {here} in the first, {there} in the second"
@@ -76,7 +76,24 @@ def difference(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
             values = [sorted({str(record.get(key)) for record in records}) for records in made]
             if values[0] != values[1]:
                 yield f"made with {key}: {', '.join(values[0])} in the first, {', '.join(values[1])} in the second"
+    yield from _bytes(one, other)
     yield from _numbers(one, other)
+
+
+def _text(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
+    first, second = (cache.read_text_embeddings() for cache in (one, other))
+    if first.shape != second.shape:
+        yield "text_embeddings: not comparable"
+    elif gap := float(np.abs(first.astype(np.float64) - second).max()):
+        yield f"text_embeddings: they differ by up to {gap:.4g}"
+
+
+def _bytes(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
+    """Which files differ, whatever they hold."""
+    here, there = (verify.listed_files(cache.folder)[0] for cache in (one, other))
+    differing = sorted(path for path in {*here, *there} if here.get(path) != there.get(path))
+    if differing:
+        yield f"files: {len(differing)} of {len({*here, *there})} are not the same bytes in both, first {differing[0]}"
 
 
 def _numbers(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
@@ -86,6 +103,7 @@ def _numbers(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
     if one.incomplete_blocks() or other.incomplete_blocks():
         yield "numbers: not compared, as not all blocks are finished"
         return
+    yield from _text(one, other)
     row_of = {row.id: at for at, row in enumerate(other.rows)}
     pairs = [(at, row_of[row.id]) for at, row in enumerate(one.rows) if row.id in row_of]
     views = min(one.shape.views, other.shape.views)

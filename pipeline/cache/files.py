@@ -87,7 +87,7 @@ def require_writable(folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a cache that is no longer wanted, its head first: what a kill leaves of it is no cache any more."""
+    """Removes a cache that is no longer wanted, its head first: what a kill leaves of it is no complete cache any more."""
     if folder.is_symlink():
         os.unlink(folder)
     if not folder.exists():

@@ -70,6 +70,8 @@ VIEW_ARRAYS = {
 }
 # What an image pass makes; logits follow from it and the text.
 IMAGE_ARRAYS = ("image_features", "pixel_probe", "views")
+# What their paths begin with.
+LOGITS = "logits/"
 TEXT = "text_embeddings"
 TEXT_CHUNK = f"{TEXT}/c/0/0/0"
 METADATA = ("zarr.json", *(f"{name}/zarr.json" for name in (*VIEW_ARRAYS, TEXT)))
@@ -77,6 +79,7 @@ ROWS, PROMPTS = "rows.parquet", "prompts.parquet"
 HEAD_FILES = frozenset({ROWS, PROMPTS, TEXT_CHUNK, *METADATA})
 
 
+_LEDGER = re.compile("ledger/(head|[0-9]{1,9})[.]json")
 _NUMBER = re.compile("[0-9]{1,9}/[0-9]{1,9}")
 
 
@@ -92,6 +95,11 @@ def place_of(path: str) -> tuple[str, int, int] | None:
             place = (array, int(block), int(view))
             return place if chunk_path(*place) == path and place[2] < VIEWS_LIMIT else None
     return None
+
+
+def belongs(path: str) -> bool:
+    """Whether a cache can have a file of this name, or one that waits for its place."""
+    return path in HEAD_FILES or place_of(path) is not None or _LEDGER.fullmatch(path) is not None
 
 
 def most_bytes(path: str, shape: Shape | None) -> int:

@@ -5,9 +5,9 @@ What no ledger names does not count, whatever lies on the disk.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from pipeline.cache.files import (
 )
 from pipeline.cache.identity import canonical
 from pipeline.cache.layout import BLOCK_LIMIT, HEAD_FILES, place_of
+from pipeline.cache.origin import Origin
 from pipeline.config import Section
 from pipeline.errors import CacheError
 
@@ -45,15 +46,25 @@ class Entry(Section):
 class _Document(Section):
     digest: str
     files: dict[str, Entry]
+    origin: Origin | None = None
     provenance: tuple[dict, ...]
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Path → entry, and who computed it: a list of provenance records, one for each run that added to it."""
+    """Path → entry; who computed it: provenance records, one for each run that added to it; and, of a block, from what.
+
+    The first caches of format 1 do not say what a block was computed from.
+    """
 
     files: Mapping[str, Entry]
     provenance: tuple[dict, ...] = ()
+    origin: Origin | None = None
+
+    @property
+    def longest(self) -> int:
+        """Rows of the chunk that has the most."""
+        return max((entry.rows for entry in self.files.values()), default=0)
 
     def rows_of(self, path: str) -> int:
         """How many samples a listed chunk holds; 0 where it is not listed."""
@@ -61,7 +72,8 @@ class Ledger:
 
     def body(self) -> bytes:
         files = {path: entry.model_dump() for path, entry in self.files.items()}
-        return canonical({"files": files, "provenance": list(self.provenance)})
+        origin = {"origin": self.origin.model_dump()} if self.origin else {}
+        return canonical({"files": files, **origin, "provenance": list(self.provenance)})
 
     def digest(self) -> str:
         return sha256(self.body())
@@ -71,13 +83,15 @@ class Ledger:
         body = self.body()
         return b'{"digest":"%b",%b\n' % (sha256(body).encode(), body[1:])
 
-    def followed_by(self, files: Mapping[str, Entry], dropped: set[str], provenance: dict) -> "Ledger":
-        """This ledger with newer entries and without the dropped ones; itself where they say nothing new."""
-        if not dropped & set(self.files) and all(self.files.get(path) == entry for path, entry in files.items()):
+    def followed_by(self, files: Mapping[str, Entry], provenance: dict, origin: Origin | None = None) -> "Ledger":
+        """This ledger with newer entries; itself where they say nothing new."""
+        if origin == self.origin and all(self.files.get(path) == entry for path, entry in files.items()):
             return self
         records = self.provenance if provenance in self.provenance else (*self.provenance, provenance)
-        kept = {path: entry for path, entry in self.files.items() if path not in dropped}
-        return Ledger({**kept, **files}, records)
+        return Ledger({**self.files, **files}, records, origin)
+
+    def without(self, dropped: Set[str]) -> "Ledger":
+        return replace(self, files={path: entry for path, entry in self.files.items() if path not in dropped})
 
 
 def name_of(block: int) -> str:
@@ -94,7 +108,7 @@ def parse(data: bytes, name: str, where: str) -> Ledger:
     document = documents.parse(data, where)
     try:
         parsed = _Document.model_validate(document, strict=False)
-        ledger = Ledger(parsed.files, parsed.provenance)
+        ledger = Ledger(parsed.files, parsed.provenance, parsed.origin)
         same = data == ledger.to_bytes()
     except ValueError:  # of pydantic, or text that is no Unicode
         same = False

@@ -12,9 +12,11 @@ from pipeline.cache import chunks, documents, ledger, metadata
 from pipeline.cache.files import read_file, sha256
 from pipeline.cache.layout import (
     CHUNKS_LIMIT,
+    HEAD_FILES,
     PROMPTS,
     ROWS,
     TEXT,
+    TEXT_CHUNK,
     VIEW_ARRAYS,
     Shape,
     byte_count,
@@ -23,6 +25,7 @@ from pipeline.cache.layout import (
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.metadata import Attributes
+from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row, read_rows, require_prompts
 from pipeline.errors import CacheError, ResourceError
 
@@ -31,8 +34,8 @@ from pipeline.errors import CacheError, ResourceError
 class TeacherCache:
     """A cache on disk: its attributes, rows and shape are read; arrays are read when asked for.
 
-    A writer may extend it meanwhile: its rows and views stay what they were when it was opened. Where another cache than
-    that of `head`, the head's ledger as a file, takes its place, reading raises CacheError.
+    `text` is the SHA-256 of its text embeddings' file, `head` its head's ledger, as a file. A writer may extend it meanwhile:
+    its rows and views stay what they were when it was opened. Where another cache takes its place, reading raises CacheError.
     """
 
     folder: Path
@@ -40,6 +43,7 @@ class TeacherCache:
     rows: list[Row]
     shape: Shape
     head: bytes
+    text: str
 
     @property
     def identity(self) -> dict:
@@ -50,13 +54,36 @@ class TeacherCache:
         return self.attributes.identity_digest
 
     @cached_property
+    def origins(self) -> Origins:
+        """What each block must have been computed from."""
+        return Origins.of_cache(self.identity, self.rows, self.shape.block)
+
+    @cached_property
     def names(self) -> list[str]:
         """The ledgers of this cache."""
         return [HEAD, *(ledger.name_of(block) for block in range(self.shape.blocks))]
 
     def block_ledger(self, block: int) -> Ledger:
-        """Raises CacheError where it is damaged. It may list more views and rows: an extension that came later."""
-        return ledger.read(self.folder, ledger.name_of(block))
+        """Raises CacheError where it is damaged, or another cache's. It may list more views and rows: an extension's."""
+        listed = ledger.read(self.folder, ledger.name_of(block))
+        self._require_own(block, listed)
+        return listed
+
+    def difference(self, block: int, listed: Ledger) -> str | None:
+        """Why a block's ledger is not of this cache, in words, or None."""
+        if listed.origin is None or not listed.files:
+            return None
+        if listed.origin.text not in ("", self.text):
+            return "its logits follow from other text embeddings"
+        return self.origins.difference(block, listed.origin, listed.longest)
+
+    def _require_own(self, block: int, listed: Ledger) -> None:
+        # What is not of the cache that was opened may be of its extension.
+        if self.difference(block, listed) and (what := open_any(self.folder).difference(block, listed)):
+            raise CacheError(
+                f"{self.folder / ledger.path_of(ledger.name_of(block))}: of another cache than `head.json` ({what}); run "
+                "`scmd cache repair`, or restore the whole cache (`dvc checkout`)"
+            )
 
     def column(self, array: str) -> np.ndarray:
         """(N, V, width) of one of `VIEW_ARRAYS`. Raises CacheError naming a chunk that is missing or damaged."""
@@ -77,6 +104,7 @@ class TeacherCache:
 
     def _fill(self, values: np.ndarray, array: str, block: int, listed: Ledger) -> None:
         """Reads a block's chunks into (V, rows of the block, width)."""
+        self._require_own(block, listed)
         for view, rows in enumerate(values):
             rows[:] = chunks.read_whole(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
 
@@ -121,14 +149,19 @@ class TeacherCache:
 
 
 def exists(folder: Path) -> bool:
-    """Whether a cache was begun here: its head is whole."""
-    return (folder / ledger.path_of(HEAD)).exists()
+    """Whether a cache was begun here. Its head comes first; blocks without one are a cache that has lost it."""
+    return any((folder / "ledger").glob("*.json"))
+
+
+def require(folder: Path) -> None:
+    """Raises CacheError where no cache was begun."""
+    if not exists(folder):
+        raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
 
 
 def open_any(folder: Path) -> TeacherCache:
     """A cache as it stands, complete or not. Raises CacheError where there is none, or its head is not of format 1."""
-    if not exists(folder):
-        raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
+    require(folder)
     return ledger.using(folder, HEAD, lambda head: from_head(folder, head.files))
 
 
@@ -141,6 +174,11 @@ def _head_file(folder: Path) -> bytes:
 
 def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     """The cache whose head files are these. Each is checked before the next is believed."""
+    if HEAD_FILES - head.keys():
+        raise CacheError(
+            f"{folder / ledger.path_of(HEAD)}: missing, or without what every cache has; run `scmd cache repair`, or "
+            "`dvc checkout` where a team shares it"
+        )
     head_file = _head_file(folder)
 
     def whole(path: str) -> bytes:
@@ -159,14 +197,14 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
         metadata.require_array(whole(path), name, shape, attributes.codec, str(folder / path))
     identity = attributes.identity
     require_prompts(whole(PROMPTS), identity["templates"], identity["classes"], str(folder / PROMPTS))
-    return TeacherCache(folder, attributes, rows, shape, head_file)
+    return TeacherCache(folder, attributes, rows, shape, head_file, head[TEXT_CHUNK].sha256)
 
 
 def without_head_ledger(folder: Path) -> TeacherCache:
     """A cache as its head files stand, without knowing that they are the right ones: for a repair that finds out."""
     attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
     rows = read_rows(read_file(folder, ROWS, most_bytes(ROWS, None)), str(folder / ROWS))
-    return TeacherCache(folder, attributes, rows, attributes.shape(len(rows)), _head_file(folder))
+    return TeacherCache(folder, attributes, rows, attributes.shape(len(rows)), _head_file(folder), "")
 
 
 def open_complete(folder: Path) -> TeacherCache:

@@ -3,13 +3,14 @@
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cache import chunks, documents, ledger, reader
 from pipeline.cache.files import read_file, sha256, walk
-from pipeline.cache.layout import HEAD_FILES, most_bytes, place_of
-from pipeline.cache.ledger import HEAD, Entry
+from pipeline.cache.layout import HEAD_FILES, LOGITS, most_bytes, place_of
+from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.reader import TeacherCache
 from pipeline.errors import CacheError
 
@@ -49,11 +50,45 @@ def _ledger_names(folder: Path) -> list[str]:
     return [HEAD, *sorted((name for name in found if name.isdecimal()), key=int)]
 
 
-def cut(folder: Path) -> list[Fault]:
-    """Files that are missing or have not the listed size: what a look at the folder tells, without reading."""
+def cut(cache: TeacherCache) -> list[Fault]:
+    """What a look at the folder tells, without reading arrays: ledgers that are damaged or another cache's, files that are
+    missing or have not the listed size."""
+    folder = cache.folder
     files, faults = listed_files(folder)
+    faults += foreign(cache)
     sizes = {path: state.st_size for path, state in walk(folder) if stat.S_ISREG(state.st_mode)}
     return faults + [fault for path, entry in files.items() if (fault := _misfit(path, entry, sizes.get(path)))]
+
+
+def foreign(cache: TeacherCache) -> Iterator[Fault]:
+    """Blocks that are whole, but of another cache: their ledgers, as nothing that those list counts here."""
+    for block, listed in _readable_ledgers(cache):
+        if listed.origin and (what := cache.origins.difference(block, listed.origin, listed.longest)):
+            yield Fault(ledger.path_of(ledger.name_of(block)), f"of another cache: {what}")
+
+
+def own(cache: TeacherCache) -> Iterator[int]:
+    """Blocks whose ledgers say that they are of this cache."""
+    for block, listed in _readable_ledgers(cache):
+        if listed.origin and not cache.origins.difference(block, listed.origin, listed.longest):
+            yield block
+
+
+def _of_other_text(cache: TeacherCache) -> Iterator[Fault]:
+    for _, listed in _readable_ledgers(cache):
+        if listed.origin and listed.origin.text not in ("", cache.text):
+            for path in listed.files:
+                if path.startswith(LOGITS):
+                    yield Fault(path, "follows from other text embeddings than this cache's: stale")
+
+
+def _readable_ledgers(cache: TeacherCache) -> Iterator[tuple[int, Ledger]]:
+    """(block, its ledger) of blocks that have begun."""
+    for block in range(cache.shape.blocks):
+        with suppress(CacheError):
+            listed = ledger.read(cache.folder, ledger.name_of(block))
+            if listed.files:
+                yield block, listed
 
 
 def _misfit(path: str, entry: Entry, size: int | None) -> Fault | None:
@@ -97,8 +132,7 @@ def faults(folder: Path) -> Iterator[Fault]:
 
     Raises CacheError where there is no cache at all.
     """
-    if not reader.exists(folder):
-        raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
+    reader.require(folder)
     files, broken = listed_files(folder)
     yield from broken
     by_digest = {entry.sha256: path for path, entry in files.items()}
@@ -122,11 +156,15 @@ def faults(folder: Path) -> Iterator[Fault]:
             yield fault
     head = ledger.path_of(HEAD)
     if all(fault.path != head for fault in broken):
-        if lacking := HEAD_FILES - files.keys():
+        if not (folder / head).exists():
+            yield Fault(head, "missing")
+        elif lacking := HEAD_FILES - files.keys():
             yield Fault(head, f"does not list {min(lacking)}, which every cache has")
         elif head_fault and not named & HEAD_FILES:
             yield Fault(head, head_fault)
     if cache:
+        yield from foreign(cache)
+        yield from _of_other_text(cache)
         yield from _beyond(cache, files)
     yield from _strays(folder, files, broken)
 

@@ -1,7 +1,7 @@
 """Arrays of a block → disk; which blocks are still to do. A block counts once its ledger says so."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from pipeline.cache import chunks, ledger, metadata
 from pipeline.cache.files import make_folder, remove_folder, sha256, sync_folder, write_file
 from pipeline.cache.layout import (
     HEAD_FILES,
+    LOGITS,
     PROMPTS,
     ROWS,
     TEXT_CHUNK,
@@ -21,6 +22,7 @@ from pipeline.cache.layout import (
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.metadata import Attributes
+from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row, prompts_file, rows_file
 from pipeline.errors import CacheError
 
@@ -41,12 +43,13 @@ class Work:
 class Writer:
     """A cache under construction in `folder`. Everything in it is decided before the first write.
 
-    Files in `harmed` are known not to be what their ledger lists: they count as missing.
+    Files in `harmed` are known not to be what their ledger lists: they count as missing, as does all of a harmed ledger.
     """
 
     folder: Path
     shape: Shape
     chain: str
+    origins: Origins
     provenance: dict
     harmed: Set[str] = frozenset()
 
@@ -62,7 +65,8 @@ class Writer:
             **metadata.written(self.shape, self.chain, attributes),
         }
         entries = {path: Entry(size=len(data), sha256=sha256(data)) for path, data in files.items()}
-        ledger.commit(self.folder, HEAD, files, ledger.read(self.folder, HEAD), Ledger(entries, (self.provenance,)))
+        before = ledger.read(self.folder, HEAD)
+        ledger.commit(self.folder, HEAD, files, before, before.followed_by(entries, self.provenance))
 
     def rows_of(self, work: Work) -> range:
         """The rows that some work makes."""
@@ -72,8 +76,11 @@ class Writer:
     def missing(self, arrays: tuple[str, ...]) -> list[Work]:
         """What is still to compute of some arrays, block by block; views with the same gaps together."""
         work = []
+        text = self._text()
         for block in range(self.shape.blocks):
-            listed = ledger.read(self.folder, ledger.name_of(block))
+            name = ledger.name_of(block)
+            harmed = ledger.path_of(name) in self.harmed
+            listed = Ledger({}) if harmed else _of_this_text(ledger.read(self.folder, name), text)
             gaps: dict[tuple[int, tuple[str, ...]], list[int]] = {}
             for view in range(self.shape.views):
                 for first, lacking in self._gaps(listed, block, view, arrays).items():
@@ -93,7 +100,7 @@ class Writer:
 
     def write(self, work: Work, arrays: Mapping[str, np.ndarray]) -> None:
         """Name → (rows − first, len(work.views), width): chunks, and with them the block's ledger, in one commit."""
-        name = ledger.name_of(work.block)
+        name, text = ledger.name_of(work.block), self._text()
         before = ledger.read(self.folder, name)
         rows = self.shape.rows(work.block)
         files, entries, outdated = {}, {}, set()
@@ -106,7 +113,15 @@ class Writer:
                     # Logits follow from the stored features: those of others do not belong to these. Where rows were
                     # only added, the earlier ones stay.
                     outdated.add(chunk_path("logits", work.block, view))
-        ledger.commit(self.folder, name, files, before, before.followed_by(entries, outdated, self.provenance))
+        kept = _of_this_text(before, text).without(outdated)
+        has_logits = any(path.startswith(LOGITS) for path in (*kept.files, *entries))
+        origin = self.origins.of(work.block, rows, text if has_logits else "")
+        ledger.commit(self.folder, name, files, before, kept.followed_by(entries, self.provenance, origin))
+
+    def _text(self) -> str:
+        """The digest of the text embeddings that logits must follow from."""
+        entry = ledger.read(self.folder, HEAD).files.get(TEXT_CHUNK)
+        return entry.sha256 if entry else ""
 
     def _chunk(self, work: Work, array: str, view: int, values: np.ndarray, before: Ledger) -> np.ndarray:
         spec = VIEW_ARRAYS[array]
@@ -127,15 +142,23 @@ class Writer:
         return np.stack(stored, 1)
 
 
+def _of_this_text(listed: Ledger, text: str) -> Ledger:
+    """A block's ledger without logits that follow from other text embeddings."""
+    if listed.origin is None or listed.origin.text in ("", text):
+        return listed
+    return listed.without({path for path in listed.files if path.startswith(LOGITS)})
+
+
 def copy_image_pass(source: Path, target: Path, shape: Shape) -> None:
     """Starts `target` with everything of `source` that prompts and classes do not change."""
     for block in range(shape.blocks):
         name = ledger.name_of(block)
         old = ledger.read(source, name)
-        kept = {path: entry for path, entry in old.files.items() if not path.startswith("logits/")}
-        for path, entry in kept.items():
+        kept = old.without({path for path in old.files if path.startswith(LOGITS)})
+        for path, entry in kept.files.items():
             write_file(target / path, ledger.checked_bytes(source, path, entry, most_bytes(path, shape)))
-        write_file(target / ledger.path_of(name), Ledger(kept, old.provenance).to_bytes())
+        origin = old.origin.model_copy(update={"text": ""}) if old.origin else None
+        write_file(target / ledger.path_of(name), replace(kept, origin=origin).to_bytes())
 
 
 def switch(building: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.cache import metadata, reader, verify
 from pipeline.cache.files import read_file
 from pipeline.cache.layout import VIEW_ARRAYS, Shape, place_of
 from pipeline.cache.ledger import Entry
+from pipeline.cache.origin import Origins
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
@@ -63,8 +64,8 @@ def _write(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     names = [str(number) for number in range(SHAPE.classes)]
     identity = {"templates": ["{}"], "classes": names, "teacher": {"embedding": SHAPE.embedding}}
     attributes = metadata.attributes(SHAPE, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
-    cache = Writer(folder, SHAPE, "raw", {})
     rows = [Row(f"{number:064x}", 1, 1) for number in range(SHAPE.samples)]
+    cache = Writer(folder, SHAPE, "raw", Origins.of_cache(identity, rows, SHAPE.block), {})
     text = np.zeros((SHAPE.prompts, SHAPE.classes, SHAPE.embedding), np.float32)
     cache.write_head(attributes, rows, [names], text)
     for block in range(SHAPE.blocks):

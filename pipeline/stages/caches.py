@@ -10,7 +10,7 @@ from pipeline import replay as replays
 from pipeline.cache import compare, documents, ledger, lock, metadata, reader, verify
 from pipeline.cache import identity as identities
 from pipeline.cache.files import read_file, sha256
-from pipeline.cache.layout import CHAINS, HEAD_FILES, ROWS, place_of
+from pipeline.cache.layout import CHAINS, ROWS, place_of
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row, read_rows, rows_file
 from pipeline.errors import CacheError
@@ -22,11 +22,13 @@ from pipeline.stages import site as sites
 from pipeline.stages import teacher
 from pipeline.stages.opening import loader
 from pipeline.stages.site import Site
-from pipeline.views.draw import draw
+from pipeline.teacher import prompts, zero_shot
 from pipeline.views.render import PROBE_TOLERANCE
 
 # A recomputed row may differ by another device's rounding, which half precision keeps below this share of its norm.
 FEATURE_TOLERANCE = 2e-3
+# Logits are computed from what is stored, so that only the last bit of half precision may differ.
+LOGIT_TOLERANCE = 2e-3
 
 
 def info(folder: Path) -> None:
@@ -37,12 +39,13 @@ def info(folder: Path) -> None:
 
 
 def diff(one: Path, other: Path) -> None:
-    """How two caches differ, in words."""
+    """How two caches differ, in words. Raises CacheError where one of them is damaged."""
+    for folder in (one, other):
+        if fault := next(verify.faults(folder), None):
+            raise CacheError(f"{folder}: {fault}; `scmd cache verify` names every fault of it")
     sentences = list(compare.difference(reader.open_any(one), reader.open_any(other)))
-    for sentence in sentences:
+    for sentence in sentences or ["the two caches are equal, byte for byte"]:
         say(sentence)
-    if not sentences:
-        say("the two caches are equal, byte for byte")
 
 
 def run_verify(folder: Path) -> None:
@@ -61,9 +64,9 @@ def run_verify(folder: Path) -> None:
     say(f"{folder}: whole, {cache.shape.samples} samples × {cache.shape.views} views; content {cache.content_digest()}")
 
 
-def replay(plan: Plan, count: int) -> None:
-    """Draws `count` random views again and compares them with the cache's pixel probes."""
-    cache = reader.open_complete(plan.cache_folder)
+def replay(plan: Plan, folder: Path, count: int) -> None:
+    """Draws `count` random views of a cache again and compares them with its pixel probes."""
+    cache = reader.open_complete(folder)
     samples = table.read(plan.samples_folder)
     chosen = _chosen(cache, samples, count, first_view=1)
     replays.require_seen(
@@ -73,28 +76,51 @@ def replay(plan: Plan, count: int) -> None:
         cache.column("pixel_probe"),
         cache.attributes.render_size,
     )
-    say(f"{len(chosen)} views drawn again: the same pictures within {PROBE_TOLERANCE} levels of 255")
+    say(f"{folder}: {len(chosen)} views drawn again: the same pictures within {PROBE_TOLERANCE} levels of 255")
 
 
-def against_teacher(plan: Plan, count: int) -> None:
-    """Encodes `count` random views again with the live teacher and compares the features."""
+def against_teacher(plan: Plan, folder: Path, count: int) -> None:
+    """Encodes `count` random views and all prompts again with the live teacher; compares features, text and logits."""
     task = teacher.task(plan)
-    cache = reader.open_complete(plan.cache_folder)
-    identities.require_same(cache.identity, task.identity, plan.cache_folder)
+    cache = reader.open_complete(folder)
+    identities.require_same(cache.identity, task.identity, folder)
+    text = cache.read_text_embeddings()
+    largest = _require_text(task, text, folder)
     images = task.pictures(cache.rows)
-    features, largest = cache.column("image_features"), 0.0
+    features, logits = cache.column("image_features"), cache.column("logits")
     chosen = _chosen(cache, task.samples, count, first_view=0)
     for row, view in chosen:
-        again = teacher.encode_one(task, images, row, view).astype(np.float64)
-        stored = features[row, view].astype(np.float64)
-        gap = float(np.linalg.norm(again - stored) / np.linalg.norm(stored))
+        place = f"{folder}: sample {images.load.key(row)}, view {view}"
+        gap = _gap(teacher.encode_one(task, images, row, view), features[row, view])
         largest = max(largest, gap)
         if gap > FEATURE_TOLERANCE:
             raise CacheError(
-                f"{plan.cache_folder}: sample {images.load.key(row)}, view {view}: the live teacher's features differ by "
-                f"{gap:.1e} of their norm, {FEATURE_TOLERANCE:.0e} is rounding; this cache was not made by this teacher"
+                f"{place}: the live teacher's features differ by {gap:.1e} of their norm, {FEATURE_TOLERANCE:.0e} is "
+                "rounding; this cache was not made by this teacher"
             )
-    say(f"{len(chosen)} views encoded again: features differ by at most {largest:.1e} of their norm")
+        follows = zero_shot.logits(features[row, view], text, cache.attributes.logit_scale)
+        if not np.allclose(logits[row, view], follows, rtol=LOGIT_TOLERANCE, atol=LOGIT_TOLERANCE):
+            raise CacheError(f"{place}: its logits do not follow from its features and the text embeddings")
+    say(f"{folder}: {len(chosen)} views encoded again: features and text differ by at most {largest:.1e} of their norm")
+
+
+def _require_text(task: teacher.Task, text: np.ndarray, folder: Path) -> float:
+    """(P, C, D): a cache's. Returns how far they are from the live teacher's."""
+    texts = prompts.texts(task.plan.teacher.templates, task.samples.classes)
+    again = task.clip.encode_texts(texts)
+    gap = max(_gap(*pair) for pair in zip(np.concatenate(again), np.concatenate(text), strict=True))
+    if gap > FEATURE_TOLERANCE:
+        raise CacheError(
+            f"{folder}: the live teacher's text embeddings differ by {gap:.1e} of their norm, {FEATURE_TOLERANCE:.0e} is "
+            "rounding; this cache was not made by this teacher"
+        )
+    return gap
+
+
+def _gap(one: np.ndarray, other: np.ndarray) -> float:
+    """The distance of two embeddings, as a share of the norm of the other."""
+    there = other.astype(np.float64)
+    return float(np.linalg.norm(one.astype(np.float64) - there) / max(float(np.linalg.norm(there)), 1e-12))
 
 
 def _chosen(cache: TeacherCache, samples: Samples, count: int, first_view: int) -> list[tuple[int, int]]:
@@ -111,8 +137,7 @@ def _chosen(cache: TeacherCache, samples: Samples, count: int, first_view: int) 
 def repair(plan: Plan, workers: int) -> None:
     """Computes exactly what is harmed again; each file is replaced by its successor, none is deleted first."""
     folder = plan.cache_folder
-    if not reader.exists(folder) and not (folder / "zarr.json").exists():
-        raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
+    reader.require(folder)
     task = teacher.task(plan)
     with lock.writing(folder):
         sites.recover(folder)
@@ -124,9 +149,6 @@ def repair(plan: Plan, workers: int) -> None:
             say(f"{folder}: {fault}")
         harmed = {fault.path for fault in found}
         site = _mended_site(task, harmed)
-        for path in harmed:
-            if path.startswith("ledger/"):
-                ledger.forget(folder, path)
         teacher.complete(task, site, harmed, workers)
         for stray in list(verify.strays(folder)):
             os.unlink(folder / stray.path)
@@ -139,13 +161,9 @@ def _mended_site(task: teacher.Task, harmed: set[str]) -> Site:
     """The site of a cache whose head may be harmed. Its identity and rows must be certain: chunks mean nothing without."""
     folder = task.plan.cache_folder
     if ledger.path_of(ledger.HEAD) in harmed:
-        cache = _confirmed_by_views(task)
+        cache = _confirmed_by_blocks(task)
+        harmed |= {fault.path for fault in verify.foreign(cache)}
         return sites.standing(folder, cache.rows, cache.attributes)
-    if not harmed & HEAD_FILES:
-        site = task.site()
-        if not site.begun or site.folder != folder:
-            raise CacheError(f"{site.found}; repair needs the configuration that the cache was made with")
-        return site
     head = ledger.read(folder, ledger.HEAD).files
     rows = _listed_rows(task, head[ROWS], harmed)
     if "zarr.json" in harmed:
@@ -186,22 +204,14 @@ def _listed_rows(task: teacher.Task, entry: ledger.Entry, harmed: set[str]) -> l
     )
 
 
-def _confirmed_by_views(task: teacher.Task) -> TeacherCache:
-    """A cache whose head's ledger is damaged, if its rows are certain.
-
-    The recorded views confirm them, as each was drawn from nothing but its row's id and size, the seed and its number. The
-    clean view is the same for all: where there is no other, the rows must be those of the samples.
-    """
-    folder, settings = task.plan.cache_folder, task.plan.teacher
+def _confirmed_by_blocks(task: teacher.Task) -> TeacherCache:
+    """A cache whose head's ledger is damaged, if a block's ledger says that it was made from such rows and features."""
+    folder = task.plan.cache_folder
     cache = reader.without_head_ledger(folder)
     identities.require_same(cache.identity, task.identity, folder)
-    rule = task.pictures(cache.rows).distribution
-    last = cache.shape.views - 1
-    drawn = np.stack([draw(rule, settings.seed, row.id, last, row.width, row.height) for row in cache.rows])
-    certain = cache.rows == task.rows if last == 0 else (cache.column("views")[:, last] == drawn).all()
-    if not certain:
+    if not any(verify.own(cache)):
         raise CacheError(
-            f"{folder / ROWS}: its ledger is damaged and the recorded views are not of these rows; restore the cache "
-            "(`dvc checkout`), or remove it and run `scmd teacher`"
+            f"{folder}: its head's ledger is damaged, and no block's ledger says that it is of these rows; restore the "
+            "cache (`dvc checkout`), or remove it and run `scmd teacher`"
         )
     return cache

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.cache import reader
 from pipeline.cache.layout import CHECKSUM, IMAGE_ARRAYS, VIEW_ARRAYS, Shape, byte_count
 from pipeline.cache.verify import cut
 from pipeline.cache.writer import Work, Writer
@@ -24,8 +25,9 @@ def run(plan: Plan, workers: int) -> None:
     site = task.site()
     say(site.found)
     writer = _writer_of_what_stands(task, site)
-    shape, image_pass = writer.shape, writer.missing(IMAGE_ARRAYS)
-    logits = _all_of(shape, ("logits",)) if site.source else writer.missing(("logits",))
+    shape = writer.shape
+    image_pass = writer.missing(IMAGE_ARRAYS) if site.begun or site.source else _all_of(shape, IMAGE_ARRAYS)
+    logits = writer.missing(("logits",)) if site.begun else _all_of(shape, ("logits",))
     encoded = [work for work in image_pass if "image_features" in work.arrays]
     pictures = sum(len(writer.rows_of(work)) * len(work.views) for work in encoded)
     say(f"{pictures:,} pictures to encode, so that {len(site.rows):,} samples × {site.views} views stand")
@@ -41,7 +43,7 @@ def run(plan: Plan, workers: int) -> None:
 def _writer_of_what_stands(task: Task, site: Site) -> Writer:
     """A writer that is only asked: where the image pass is to be copied, of the cache that it is copied from."""
     stands = replace(site, folder=site.source.folder, begun=True) if site.source else site
-    harmed = {fault.path for fault in cut(stands.folder)} if stands.begun else set()
+    harmed = {fault.path for fault in cut(reader.open_any(stands.folder))} if stands.begun else set()
     return task.writer(stands, harmed)
 
 

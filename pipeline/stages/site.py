@@ -1,15 +1,18 @@
 """Where stage one builds, and what already stands there: the same cache, its image pass, or nothing of use."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.cache import identity as identities
 from pipeline.cache import ledger, reader, writer
-from pipeline.cache.files import remove_folder
+from pipeline.cache.files import PARTIAL, STAGED, remove_folder, walk
+from pipeline.cache.layout import belongs
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
 from pipeline.cache.verify import Fault, cut
+from pipeline.errors import CacheError
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int
         else f"{folder}: another cache is built beside it, as {difference}"
     )
     beside = _beside(folder)
-    begun = _opened(beside)
+    begun = _usable(beside)
     if begun and begun.identity == identity:
         return _extended(begun, rows, views, found)
     if only_text:
@@ -73,8 +76,9 @@ def prepare(site: Site, folder: Path) -> list[Fault]:
     if site.begun:
         if site.folder == folder:
             remove_folder(_beside(folder))
-        return cut(site.folder)
+        return cut(reader.open_any(site.folder))
     remove_folder(_beside(folder))
+    _require_nothing_else(site.folder)
     remove_folder(site.folder)
     if site.source:
         writer.copy_image_pass(site.source.folder, site.folder, site.source.shape)
@@ -84,6 +88,20 @@ def prepare(site: Site, folder: Path) -> list[Fault]:
 def _beside(folder: Path) -> Path:
     """Where the successor of a cache is built."""
     return folder.with_name(f".{folder.name}.building")
+
+
+def _require_nothing_else(folder: Path) -> None:
+    """Raises CacheError where what would make room for a cache holds anything but the beginning of one."""
+    for path, _ in walk(folder):
+        if not belongs(path.removesuffix(PARTIAL).removesuffix(STAGED)):
+            raise CacheError(f"{folder / path}: no file of a teacher cache, which shall stand here; move it elsewhere")
+
+
+def _usable(folder: Path) -> TeacherCache | None:
+    """What was begun beside a cache; where it is damaged, it is begun anew."""
+    with suppress(CacheError):
+        return _opened(folder)
+    return None
 
 
 def _opened(folder: Path) -> TeacherCache | None:

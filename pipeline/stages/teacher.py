@@ -10,6 +10,7 @@ from pipeline.cache import chunks, ledger, lock, metadata, reader, writer
 from pipeline.cache.files import require_writable
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape
 from pipeline.cache.metadata import Attributes
+from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError, TeacherError
@@ -67,7 +68,8 @@ class Task:
 
     def writer(self, site: Site, harmed: Set[str]) -> Writer:
         provenance = {**versions(self.clip.device, LIBRARIES), "batch": self.plan.teacher.batch}
-        return Writer(site.folder, self.shape(site), site.chain, provenance, harmed)
+        origins = Origins.of_cache(self.identity, site.rows, site.block)
+        return Writer(site.folder, self.shape(site), site.chain, origins, provenance, harmed)
 
     def pictures(self, rows: list[Row]) -> TeacherViews:
         return TeacherViews(
@@ -103,7 +105,10 @@ def run(plan: Plan, workers: int) -> None:
 def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     """Computes what a site lacks, and what is known to be harmed, and puts the cache in its place."""
     folder, settings = todo.plan.cache_folder, todo.plan.teacher
-    cache = todo.writer(site, harmed)
+    for path in harmed:
+        if path.startswith("ledger/"):
+            ledger.forget(site.folder, path)
+    cache = todo.writer(site, {path for path in harmed if not path.startswith("ledger/")})
     clip, attributes = todo.clip, todo.attributes(site)
     head_stands = _head_stands(site, attributes, harmed)
     if not head_stands or cache.missing(tuple(VIEW_ARRAYS)):

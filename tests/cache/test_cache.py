@@ -10,6 +10,7 @@ import zarr
 from pipeline.cache import ledger, metadata, reader, writer
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, chunk_path
 from pipeline.cache.metadata import Attributes, read_group
+from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError
@@ -31,6 +32,10 @@ def attributes(shape: Shape, chain: str, **more) -> Attributes:
     return metadata.attributes(shape, chain, {**known, **more}, ["left"], render_size=32, logit_scale=100.0)
 
 
+def origins(shape: Shape, **more) -> Origins:
+    return Origins.of_cache(attributes(shape, "raw", **more).identity, rows(shape.samples), shape.block)
+
+
 def value(name: str, row: int, view: int, width: int) -> np.ndarray:
     """A recognisable content of a row and view."""
     return (np.arange(width) + 7 * row + 31 * view + len(name)) % 251
@@ -46,7 +51,7 @@ def arrays(shape: Shape, work: Work) -> dict[str, np.ndarray]:
 
 
 def make(folder, shape=SHAPE, chain="raw", blocks=None) -> Writer:
-    cache = Writer(folder, shape, chain, MADE_BY)
+    cache = Writer(folder, shape, chain, origins(shape), MADE_BY)
     text = np.arange(40, dtype=np.float32).reshape(2, 4, 5)
     cache.write_head(attributes(shape, chain), rows(shape.samples), TEXTS, text)
     for work in cache.missing(ALL)[:blocks]:
@@ -184,7 +189,7 @@ def test_equal_caches_have_equal_content_digests(tmp_path):
 def test_a_copy_without_logits_keeps_the_image_pass(tmp_path):
     make(tmp_path / "old")
     writer.copy_image_pass(tmp_path / "old", tmp_path / "new", SHAPE)
-    cache = Writer(tmp_path / "new", SHAPE, "raw", MADE_BY)
+    cache = Writer(tmp_path / "new", SHAPE, "raw", origins(SHAPE), MADE_BY)
     assert cache.missing(IMAGE_ARRAYS) == []
     assert len(cache.missing(("logits",))) == 3
 

@@ -9,7 +9,7 @@ from pipeline.cache import verify
 from pipeline.cache.layout import VIEW_ARRAYS, Shape
 from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import Writer
-from tests.cache.test_cache import ALL, MADE_BY, TEXTS, attributes, rows
+from tests.cache.test_cache import ALL, MADE_BY, TEXTS, attributes, origins, rows
 from tests.conftest import files
 from tests.faults import shim, small
 
@@ -60,7 +60,7 @@ def scene(name: str, room: Path) -> Scene:
 def large(folder: Path, seed: int = 0) -> Path:
     """A whole cache of 64 chunks, some 0.9 MB, with random content."""
     random = np.random.default_rng(seed)
-    cache = Writer(folder, LARGE, "raw", MADE_BY)
+    cache = Writer(folder, LARGE, "raw", origins(LARGE), MADE_BY)
     text = random.standard_normal((LARGE.prompts, LARGE.classes, LARGE.embedding)).astype(np.float32)
     cache.write_head(attributes(LARGE, "raw"), rows(LARGE.samples), TEXTS, text)
     for work in cache.missing(ALL):
