@@ -32,7 +32,7 @@ def description(cache: TeacherCache) -> Iterator[str]:
     )
     yield f"storage     format {cache.attributes.format}, {cache.attributes.codec}, blocks of {shape.block} samples"
     for record in provenance(cache):
-        yield "made with   " + ", ".join(f"{key} {value}" for key, value in record.items())
+        yield "made with   " + ", ".join(f"{key} {' '.join(str(value).split())}" for key, value in record.items())
     listed = [cache.block_ledger(block) for block in range(shape.blocks)]
     for array in VIEW_ARRAYS:
         size = sum(entry.size for one in listed for path, entry in one.files.items() if path.startswith(f"{array}/"))
@@ -94,6 +94,8 @@ def _bytes(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
     differing = sorted(path for path in {*here, *there} if here.get(path) != there.get(path))
     if differing:
         yield f"files: {len(differing)} of {len({*here, *there})} are not the same bytes in both, first {differing[0]}"
+    elif one.content_digest() != other.content_digest():
+        yield "ledgers: they list the same files, and say other things of them"
 
 
 def _numbers(one: TeacherCache, other: TeacherCache) -> Iterator[str]:

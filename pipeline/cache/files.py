@@ -41,9 +41,16 @@ def staged(path: Path) -> Path:
 
 def take_place(path: Path) -> None:
     """The staged successor, if it still waits, becomes the file."""
-    with suppress(FileNotFoundError):
+    try:
         os.replace(staged(path), path)
         sync_folder(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CacheError(
+            f"{path}: its successor cannot take its place ({error.strerror}); make room or remove what lies there, then run "
+            "the same command again: what is done stays done"
+        ) from None
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -95,6 +96,15 @@ def place_of(path: str) -> tuple[str, int, int] | None:
             place = (array, int(block), int(view))
             return place if chunk_path(*place) == path and place[2] < VIEWS_LIMIT else None
     return None
+
+
+def require_countable(shape: Shape, folder: Path) -> None:
+    """Raises CacheError where a cache would have more chunks than a reader takes."""
+    if shape.blocks * shape.views > CHUNKS_LIMIT:
+        raise CacheError(
+            f"{folder}: {shape.blocks:,} blocks × {shape.views:,} views, where at most {CHUNKS_LIMIT:,} chunks of an array "
+            "are expected; set fewer `views`, or for a new cache a larger `block`, in the teacher's configuration"
+        )
 
 
 def belongs(path: str) -> bool:

@@ -219,7 +219,7 @@ def checked_bytes(folder: Path, path: str, entry: Entry | None, limit: int) -> b
             return data
         del data  # before the next one is read
     if missing:
-        raise CacheError(f"{folder / path}: missing, although the ledger lists it; run `scmd teacher`")
+        raise CacheError(f"{folder / path}: missing, although the ledger lists it; run `scmd cache repair`")
     raise CacheError(
         f"{folder / path}: not the file that the ledger lists (damaged, swapped or of another run); "
         "run `scmd cache repair`, or `dvc checkout` where a team shares it"

@@ -11,7 +11,6 @@ import numpy as np
 from pipeline.cache import chunks, documents, ledger, metadata
 from pipeline.cache.files import read_file, sha256
 from pipeline.cache.layout import (
-    CHUNKS_LIMIT,
     HEAD_FILES,
     PROMPTS,
     ROWS,
@@ -22,6 +21,7 @@ from pipeline.cache.layout import (
     byte_count,
     chunk_path,
     most_bytes,
+    require_countable,
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.metadata import Attributes
@@ -187,11 +187,7 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     attributes = metadata.read_group(whole("zarr.json"), str(folder / "zarr.json"))
     rows = read_rows(whole(ROWS), str(folder / ROWS))
     shape = attributes.shape(len(rows))
-    if shape.blocks * shape.views > CHUNKS_LIMIT:
-        raise CacheError(
-            f"{folder}: {shape.blocks:,} blocks × {shape.views:,} views, where at most {CHUNKS_LIMIT:,} chunks of an array "
-            "are expected; set a larger `block` in the teacher's configuration"
-        )
+    require_countable(shape, folder)
     for name in (*VIEW_ARRAYS, TEXT):
         path = f"{name}/zarr.json"
         metadata.require_array(whole(path), name, shape, attributes.codec, str(folder / path))

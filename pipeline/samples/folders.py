@@ -33,9 +33,19 @@ def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], Coun
             files, others = _files(root / domain / class_name)
             if not files:
                 raise InputError(f"{root / domain / class_name}: no image in this class folder; fill or remove it")
-            found += [Found(path.relative_to(root).as_posix(), domain, class_name) for path in files]
+            found += [Found(_key(path, root), domain, class_name) for path in files]
             skipped[domain] += others
     return found, skipped
+
+
+def _key(path: Path, root: Path) -> str:
+    """Raises InputError for a name that is no text, as a file system allows: no table can hold it."""
+    key = path.relative_to(root).as_posix()
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{str(path)!a}: a name that is no UTF-8; rename this file or its folder") from None
+    return key
 
 
 def _is_open(entry: Path) -> bool:

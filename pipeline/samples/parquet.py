@@ -119,18 +119,22 @@ class ParquetImages:
         self._cached: tuple[str, int, list] | None = None
 
     def read(self, key: str) -> bytes:
-        """Raises OSError where the file or the row is missing."""
+        """Raises OSError where the file or the row is missing, InputError where the file is damaged or of other columns."""
         name, _, row = key.rpartition("#")
-        file = pq.ParquetFile(self.folder / name)
+        path = self.folder / name
+        if not path.exists():
+            raise FileNotFoundError(path)
+        file = _open(path)
+        _column(file, path, self.column)
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         starts = [0, *accumulate(sizes)]
         if int(row) >= starts[-1]:
             raise FileNotFoundError(f"{name} has no row {row}")
         group = bisect_right(starts, int(row)) - 1
         if self._cached is None or self._cached[:2] != (name, group):
-            self._cached = (
-                name,
-                group,
-                _values(file.read_row_group(group, [self.column], use_threads=False), self.column),
-            )
+            try:
+                images = file.read_row_group(group, [self.column], use_threads=False)
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
+            self._cached = (name, group, _values(images, self.column))
         return self._cached[2][int(row) - starts[group]] or b""

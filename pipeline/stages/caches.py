@@ -20,7 +20,7 @@ from pipeline.samples import table
 from pipeline.samples.table import Samples
 from pipeline.stages import site as sites
 from pipeline.stages import teacher
-from pipeline.stages.opening import loader
+from pipeline.stages.opening import loader, recorded_views
 from pipeline.stages.site import Site
 from pipeline.teacher import prompts, zero_shot
 from pipeline.views.render import PROBE_TOLERANCE
@@ -72,7 +72,7 @@ def replay(plan: Plan, folder: Path, count: int) -> None:
     replays.require_seen(
         chosen,
         loader(plan, samples, cache.rows),
-        cache.column("views"),
+        recorded_views(cache),
         cache.column("pixel_probe"),
         cache.attributes.render_size,
     )

@@ -11,13 +11,14 @@ from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
 from pipeline.errors import CacheError
 from pipeline.experiment import Plan
+from pipeline.progress import say
 from pipeline.samples import dataset, table
 from pipeline.samples.images import DECODING_VERSION
 from pipeline.samples.loading import Loader
 from pipeline.samples.table import Samples
 from pipeline.teacher.settings import TeacherSettings, stated
 from pipeline.teacher.zero_shot import LOGITS_VERSION
-from pipeline.views.draw import DRAWING_VERSION, Distribution
+from pipeline.views.draw import DRAWING_VERSION, Distribution, possible
 from pipeline.views.store import Rendered
 
 
@@ -58,9 +59,10 @@ def opened_cache(plan: Plan) -> tuple[Samples, TeacherCache]:
     found = dict(cache.identity)
     teacher = found.pop("teacher")
     identities.require_same(found, identity_without_teacher(plan.teacher, samples), plan.cache_folder)
-    # A tag in the configuration may be the name of a file that this clone lacks: such a cache knows no tag.
-    expected = {key: value for key, value in stated(plan.teacher).items() if key in teacher}
-    identities.require_same({key: teacher[key] for key in expected}, expected, plan.cache_folder)
+    expected = stated(plan.teacher)
+    identities.require_same({key: teacher.get(key) for key in expected}, expected, plan.cache_folder)
+    if not {"weights_sha256", "pretrained"} & expected.keys():
+        say("the teacher's weights are not on this machine: that this cache is theirs is taken on trust")
     known = {row.id for row in cache.rows}
     lacking = [sample for sample in samples.rows if sample.id not in known]
     if lacking:
@@ -77,8 +79,12 @@ def opened_cache(plan: Plan) -> tuple[Samples, TeacherCache]:
 
 
 def recorded_views(cache: TeacherCache) -> np.ndarray:
-    """(N, V, 11): how every view of every row was drawn."""
-    return cache.column("views")
+    """(N, V, 11): how every view of every row was drawn. Raises CacheError for numbers by which nothing can be drawn."""
+    numbers = cache.column("views")
+    if not (good := possible(numbers)).all():
+        row, view = (int(at) for at in np.argwhere(~good)[0])
+        raise CacheError(f"{cache.folder}: row {row}, view {view}: its eleven numbers are not those of a view")
+    return numbers
 
 
 def rendered_pictures(plan: Plan, samples: Samples, cache: TeacherCache) -> Rendered:

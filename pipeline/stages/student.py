@@ -120,7 +120,7 @@ def _exam(plan: Plan, samples: Samples, cache: TeacherCache, trial: int) -> Exam
     rendered = rendered_pictures(plan, samples, cache)
     pictures: Pictures = rendered
     if store.facts(plan.pixels_folder)["stored"]:
-        pictures = Stored(plan.pixels_folder, views_digest(samples, cache, rendered.numbers))
+        pictures = Stored(plan.pixels_folder, views_digest(samples, cache, rendered.numbers), rendered)
     row_of = {row.id: at for at, row in enumerate(cache.rows)}
     names = {name: at for at, name in enumerate(samples.domains)}
     split = plan.student.split

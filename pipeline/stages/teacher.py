@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.cache import chunks, ledger, lock, metadata, reader, writer
 from pipeline.cache.files import require_writable
-from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape
+from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, require_countable
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
@@ -105,6 +105,7 @@ def run(plan: Plan, workers: int) -> None:
 def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     """Computes what a site lacks, and what is known to be harmed, and puts the cache in its place."""
     folder, settings = todo.plan.cache_folder, todo.plan.teacher
+    require_countable(todo.shape(site), folder)
     for path in harmed:
         if path.startswith("ledger/"):
             ledger.forget(site.folder, path)
@@ -117,7 +118,9 @@ def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
         texts = prompts.texts(settings.templates, todo.samples.classes)
         text = _standing_text(cache) if site.begun else None
         cache.write_head(attributes, site.rows, texts, _text_embeddings(clip, texts) if text is None else text)
-        reader.open_any(site.folder)  # what no reader takes is refused now, not after hours
+        reader.open_any(
+            site.folder
+        )  # what no reader takes, as a table that is too large, is refused now, not after hours
     passed = _image_pass(cache, clip, todo.pictures(site.rows), settings, workers)
     _logits(cache, clip.logit_scale)
     if site.folder != folder:

@@ -10,7 +10,6 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torchvision.transforms import ToTensor
 
 from pipeline.errors import ResourceError, TeacherError, is_out_of_memory
@@ -88,7 +87,10 @@ def load(settings: TeacherSettings, device: torch.device) -> Clip:
     try:
         network, _, transform = open_clip.create_model_and_transforms(**source, precision="fp32", device=device)
         tokenize = open_clip.get_tokenizer(model)
-    except (RuntimeError, ValueError, OSError, KeyError, SafetensorError) as error:
+    except Exception as error:
+        # For a configuration or weights that are not theirs, open_clip and torch raise all kinds, assertions among them.
+        if is_out_of_memory(error):
+            raise
         raise TeacherError(
             f"teacher `{model}`: open_clip cannot load it ({' '.join(str(error).split())[:300]})"
         ) from None

@@ -61,14 +61,18 @@ def weights_file(model: str, weights: str | Path | None) -> Path | None:
 
 
 def stated(settings: TeacherSettings) -> dict:
-    """The teacher's part of an identity as far as a configuration alone states it: weights by digest, else by tag."""
+    """The teacher's part of an identity as far as a configuration alone states it: weights by digest, else by tag.
+
+    A file that this clone lacks states nothing: a tag has neither a folder nor a suffix.
+    """
     facts = {
         "model": "local-dir" if settings.model.startswith(LOCAL) else settings.model,
         "stated_preprocess": settings.preprocess.model_dump(mode="json") if settings.preprocess else None,
     }
     if file := weights_file(settings.model, settings.weights):
         return {**facts, "weights_sha256": digest(file)}
-    return {**facts, "pretrained": str(settings.weights)} if settings.weights else facts
+    is_tag = bool(settings.weights) and not Path(settings.weights or "").suffix and "/" not in str(settings.weights)
+    return {**facts, "pretrained": str(settings.weights)} if is_tag else facts
 
 
 def digest(file: Path) -> str:

@@ -69,6 +69,18 @@ def draw(distribution: Distribution, seed: int, sample_id: str, view: int, width
     return np.array([*box, flip, *jitter, hue, order, grey], np.float32)
 
 
+def possible(numbers: np.ndarray) -> np.ndarray:
+    """(…, 11) → (…) bool: whether a view can be drawn by such numbers, wherever they come from."""
+    left, top, width, height, flip, brightness, contrast, saturation, hue, order, grey = np.moveaxis(numbers, -1, 0)
+    good = (left >= 0) & (top >= 0) & (width > 0) & (height > 0)
+    good &= (left + width <= 1 + 1e-6) & (top + height <= 1 + 1e-6)
+    for switch in (flip, grey):
+        good &= (switch == 0) | (switch == 1)
+    for factor in (brightness, contrast, saturation):
+        good &= (factor >= 0) & (factor <= 2)
+    return good & (np.abs(hue) <= 0.5) & (order >= 0) & (order < len(ORDERS)) & (order % 1 == 0)
+
+
 def _crop(distribution: Distribution, random: Iterator[float], width: int, height: int) -> tuple[int, int, int, int]:
     """left, top, width, height in pixels, as `RandomResizedCrop.get_params` chooses them."""
     low, high = (math.log(bound) for bound in distribution.ratio)

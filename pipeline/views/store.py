@@ -46,19 +46,26 @@ class Rendered:
 
 
 class Stored:
-    """Pictures of a memory map that `store` wrote. Raises InputError where it belongs to another cache."""
+    """Pictures of a memory map that `store` wrote. Raises InputError where it is not what it would write of `rendered`."""
 
-    def __init__(self, folder: Path, cache_digest: str):
+    def __init__(self, folder: Path, cache_digest: str, rendered: Rendered):
         if facts(folder)["cache"] != cache_digest:
             raise InputError(f"{folder}: rendered from another state of the teacher cache; run `scmd pixels` again")
         try:
             self.array = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             raise InputError(f"{folder / 'pixels.npy'}: missing or cut short; run `scmd pixels` again") from None
-        self.size = self.array.shape[2]
+        if self.array.shape != _shape(rendered) or self.array.dtype != np.uint8:
+            raise InputError(f"{folder / 'pixels.npy'}: not the pictures that belong here; run `scmd pixels` again")
+        self.size = rendered.size
 
     def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
         return self.array[rows, views]
+
+
+def _shape(rendered: Rendered) -> tuple[int, int, int, int, int]:
+    count, views = rendered.numbers.shape[:2]
+    return count, views, rendered.size, rendered.size, 3
 
 
 def facts(folder: Path) -> dict:
@@ -83,8 +90,8 @@ def write_facts(folder: Path, cache_digest: str, *, stored: bool) -> None:
 def store(rendered: Rendered, cache_digest: str, folder: Path, workers: int) -> None:
     """Renders everything into `pixels.npy`, (N, V, size, size, 3) uint8, and names the cache beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    count, views = rendered.numbers.shape[:2]
-    shape = (count, views, rendered.size, rendered.size, 3)
+    shape = _shape(rendered)
+    count = shape[0]
     array = np.lib.format.open_memmap(folder / "pixels.partial.npy", mode="w+", dtype=np.uint8, shape=shape)
     try:
         for row, pictures in enumerate(track(in_order(rendered, range(count), workers), count, "rendering pixels")):

@@ -103,3 +103,23 @@ def test_a_column_that_holds_no_bytes_is_refused(tmp_path):
         write(tmp_path / "a.parquet", labels)
         with pytest.raises(InputError, match=f"column `label` holds {kind}, not the bytes of image files"):
             parquet.scan(tmp_path, Columns(image="label"), None, ("dog", "cat"))
+
+
+def test_a_file_that_became_another_is_told(tmp_path):
+    write(tmp_path / "a.parquet", [0, 0])
+    images = ParquetImages(tmp_path, "image.bytes")
+    pq.write_table(pa.table({"x": [1, 2]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: no column `image\.bytes`"):
+        images.read("a.parquet#1")
+    (tmp_path / "a.parquet").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.parquet: not a readable Parquet file"):
+        images.read("a.parquet#1")
+
+
+def test_a_damaged_page_is_no_missing_file(tmp_path):
+    write(tmp_path / "a.parquet", [0, 0])
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    data[4:60] = bytes(56)
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.parquet: damaged"):
+        ParquetImages(tmp_path, "image.bytes").read("a.parquet#1")

@@ -7,9 +7,12 @@ import pytest
 
 from pipeline import experiment
 from pipeline.cache import ledger, reader
-from pipeline.cache.layout import METADATA
+from pipeline.cache.files import sha256
+from pipeline.cache.layout import METADATA, encode
+from pipeline.cache.ledger import Entry
+from pipeline.cache.rows import read_rows, rows_file
 from pipeline.stages import teacher
-from tests.conftest import change, files, ok, refused, run_scmd
+from tests.conftest import change, draw_image, files, ok, refused, run_scmd
 from tests.stages.test_stage_one import CACHE, passed
 
 CHUNK = "image_features/c/1/2/0"
@@ -165,4 +168,85 @@ def test_a_kill_between_a_damaged_head_and_its_successor_leaves_what_repair_mend
     ledger.forget(ready / CACHE, ledger.path_of(ledger.HEAD))
     assert "ledger/head.json: does not list image_features/zarr.json" in run_scmd("cache", "verify", cwd=ready).stderr
     assert passed(ok("cache", "repair", cwd=ready)) == 0
+    assert files(ready / CACHE) == before
+
+
+@pytest.mark.parametrize("also", [(), ("ledger/1.json",), ("views/c/0/2/0",)])
+def test_a_cache_that_lost_its_head_is_mended_and_never_begun_anew(ready, also):
+    before = files(ready / CACHE)
+    (ready / CACHE / "ledger/head.json").unlink()
+    for path in also:
+        flip(ready / CACHE / path)
+    assert "ledger/head.json: missing" in run_scmd("cache", "verify", cwd=ready).stderr
+    assert "ledger/head.json: missing, or without what every cache has; run `scmd cache repair`" in refused(
+        "teacher", cwd=ready
+    )
+    ok("cache", "repair", cwd=ready)
+    assert files(ready / CACHE) == before
+
+
+def test_a_head_that_no_block_confirms_is_not_believed(ready):
+    (ready / CACHE / "ledger/head.json").unlink()
+    rows = read_rows((ready / CACHE / "rows.parquet").read_bytes(), "rows.parquet")
+    (ready / CACHE / "rows.parquet").write_bytes(rows_file(rows[::-1]))
+    before = files(ready / CACHE)
+    assert "no block's ledger says that it is of these rows" in refused("cache", "repair", cwd=ready)
+    assert files(ready / CACHE) == before
+
+
+def test_a_block_of_another_cache_is_computed_again(ready):
+    before = files(ready / CACHE)
+    shutil.copytree(ready / CACHE, ready / "mine")
+    change(ready, "teachers/tiny.yaml", seed=1)
+    ok("teacher", cwd=ready)
+    for path in [path for path in before if path.split("/")[2:3] == ["1"]] + ["ledger/1.json"]:
+        shutil.copy(ready / CACHE / path, ready / "mine" / path)
+    shutil.rmtree(ready / CACHE)
+    (ready / "mine").rename(ready / CACHE)
+    change(ready, "teachers/tiny.yaml", seed=0)
+    assert "ledger/1.json: of another cache" in run_scmd("cache", "verify", cwd=ready).stderr
+    assert passed(ok("teacher", cwd=ready)) == 48
+    assert files(ready / CACHE) == before
+
+
+def test_repair_computes_nothing_but_what_is_harmed(ready):
+    before = files(ready / CACHE)
+    change(ready, "teachers/tiny.yaml", views=5)
+    draw_image("ink", "disc", 77).save(ready / "images/ink/disc/new.png")
+    ok("samples", cwd=ready)
+    flip(ready / CACHE / "logits/c/2/0/0")
+    assert passed(ok("cache", "repair", cwd=ready)) == 0
+    assert files(ready / CACHE) == before
+
+
+def test_verify_looks_at_the_folder_that_it_is_given_and_at_logits_and_text(ready):
+    shutil.copytree(ready / CACHE, ready / "other")
+    listed = ledger.read(ready / "other", "0")
+    path = "logits/c/0/1/0"
+    data = encode(reader.open_any(ready / "other").column("logits")[:16, 1:2, ::-1], "raw")
+    entry = Entry(size=len(data), sha256=sha256(data), rows=16)
+    ledger.commit(ready / "other", "0", {path: data}, listed, listed.followed_by({path: entry}, {}, listed.origin))
+    ok("cache", "verify", CACHE, "--against-teacher", "300", cwd=ready)
+    told = refused("cache", "verify", "other", "--replay", "10", "--against-teacher", "300", cwd=ready)
+    assert "view 1: its logits do not follow from its features and the text embeddings" in told
+
+
+def test_diff_calls_no_damaged_cache_equal(ready):
+    shutil.copytree(ready / CACHE, ready / "other")
+    flip(ready / "other/views/c/0/0/0")
+    assert "other: views/c/0/0/0: damaged" in refused("cache", "diff", CACHE, "other", cwd=ready)
+
+
+def test_a_folder_of_other_things_is_never_removed(project):
+    (project / "cache/toy/tiny/thesis").mkdir(parents=True)
+    (project / "cache/toy/tiny/thesis/precious.txt").write_text("years")
+    ok("samples", cwd=project)
+    assert "thesis/precious.txt: no file of a teacher cache" in refused("teacher", cwd=project)
+    assert (project / "cache/toy/tiny/thesis/precious.txt").read_text() == "years"
+
+
+def test_more_chunks_than_a_reader_takes_are_refused_before_anything_is_written(ready):
+    before = files(ready / CACHE)
+    change(ready, "teachers/tiny.yaml", views=65_536, block=1, seed=1)
+    assert "36 blocks × 65,536 views, where at most 262,144 chunks" in refused("teacher", cwd=ready)
     assert files(ready / CACHE) == before

@@ -153,3 +153,9 @@ def test_a_batch_that_does_not_fit_into_memory_names_the_setting(tiny_teacher):
     command = [sys.executable, "-c", STARVED, str(tiny_teacher)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("out of memory with 2048 pictures at once; set a smaller `batch`"), done.stderr
+
+
+@pytest.mark.parametrize("weights", ["gone.pt", "folder/gone", Path("gone.safetensors")])
+def test_a_file_that_is_not_here_states_nothing_and_a_tag_states_itself(weights):
+    assert stated(TeacherSettings(model="ViT-B-32", weights="laion2b_s34b_b79k"))["pretrained"] == "laion2b_s34b_b79k"
+    assert stated(TeacherSettings(model="ViT-B-32", weights=weights)).keys() == {"model", "stated_preprocess"}

@@ -1,12 +1,13 @@
 """Eleven numbers from (seed, id, view, width, height), and nothing else."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import RandomResizedCrop
 
-from pipeline.views.draw import CLEAN, COLUMNS, Distribution, draw, uniforms
+from pipeline.views.draw import CLEAN, COLUMNS, Distribution, draw, possible, uniforms
 from pipeline.views.render import crop_box
 from tests.conftest import draw_many
 
@@ -44,6 +45,7 @@ def test_every_number_lies_where_the_distribution_says(seed, sample_id, view, wi
     assert 0 <= top <= top + crop_height <= height
     assert crop_width >= 1
     assert crop_height >= 1
+    assert possible(np.array(list(numbers.values()), np.float32))
     assert numbers["flip"] in (0, 1)
     assert numbers["grey"] in (0, 1)
     assert numbers["order"] in range(24)
@@ -72,3 +74,26 @@ def test_shares_are_the_papers():
     theirs = np.array([[left / 120, top / 80, width / 120, height / 80] for top, left, height, width in boxes])
     assert np.abs(views[:, :4].mean(0) - theirs.mean(0)).max() < 0.01
     assert np.abs(views[:, :4].std(0) - theirs.std(0)).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("column", "number"),
+    [
+        ("left", -0.1),
+        ("left", 1e30),
+        ("top", 0.9),
+        ("width", 700),
+        ("height", 0),
+        ("flip", 0.5),
+        ("brightness", -1),
+        ("contrast", 3),
+        ("hue", 3),
+        ("order", 24),
+        ("order", 1.5),
+        ("grey", 2),
+    ],
+)
+def test_numbers_of_no_view_are_known(column, number):
+    numbers = np.stack([draw(PAPER, 0, "ab", view, 30, 20) for view in range(4)])
+    numbers[2, COLUMNS.index(column)] = number
+    assert possible(numbers).tolist() == [True, True, False, True]

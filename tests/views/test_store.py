@@ -28,7 +28,7 @@ def rendered() -> Rendered:
 def test_stored_pictures_equal_those_drawn_on_demand(tmp_path, workers):
     store.store(rendered(), "abc", tmp_path, workers)
     rows, views = np.array([4, 0, 2, 2, 1]), np.array([0, 3, 1, 0, 2])
-    stored = Stored(tmp_path, "abc").take(rows, views)
+    stored = Stored(tmp_path, "abc", rendered()).take(rows, views)
     assert stored.shape == (5, 16, 16, 3)
     assert (stored == rendered().take(rows, views)).all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pixels.json", "pixels.npy"]
@@ -39,7 +39,7 @@ def test_pixels_of_other_views_are_refused(tmp_path):
     assert store.is_current(tmp_path, "abc")
     assert not store.is_current(tmp_path, "def")
     with pytest.raises(InputError, match="run `scmd pixels` again"):
-        Stored(tmp_path, "def")
+        Stored(tmp_path, "def", rendered())
 
 
 def test_missing_pixels_say_which_command_makes_them(tmp_path):
@@ -53,7 +53,14 @@ def test_pixels_that_are_cut_short_are_refused(tmp_path):
     for size in (0, 50, len(data) - 1):
         (tmp_path / "pixels.npy").write_bytes(data[:size])
         with pytest.raises(InputError, match=r"pixels\.npy: missing or cut short"):
-            Stored(tmp_path, "abc")
+            Stored(tmp_path, "abc", rendered())
     (tmp_path / "pixels.json").write_text("{}")
     with pytest.raises(InputError, match="run `scmd pixels` first"):
-        Stored(tmp_path, "abc")
+        Stored(tmp_path, "abc", rendered())
+
+
+def test_pixels_of_another_shape_are_refused(tmp_path):
+    store.store(rendered(), "abc", tmp_path, 0)
+    np.save(tmp_path / "pixels.npy", np.load(tmp_path / "pixels.npy")[:-1])
+    with pytest.raises(InputError, match=r"pixels\.npy: not the pictures that belong here"):
+        Stored(tmp_path, "abc", rendered())
