@@ -39,6 +39,11 @@ def decoded(data: bytes, shape: Shape, chain: str, array: str, block: int, view:
 def read_text(folder: Path, head: Ledger, shape: Shape, chain: str) -> np.ndarray:
     """(P, C, D) float32: the text embeddings. Raises CacheError where they are not what the head's ledger lists."""
     data = checked_bytes(folder, TEXT_CHUNK, head.files.get(TEXT_CHUNK), most_bytes(TEXT_CHUNK, shape))
+    return decoded_text(data, shape, chain)
+
+
+def decoded_text(data: bytes, shape: Shape, chain: str) -> np.ndarray:
+    """(P, C, D) of the file of the text embeddings. Raises CacheError as `decoded` does."""
     text = decode(data, (shape.prompts, shape.classes, shape.embedding), "float32", chain, TEXT_CHUNK)
     require_finite(text, TEXT_CHUNK)
     return text

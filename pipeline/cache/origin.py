@@ -44,13 +44,16 @@ class Origins:
         """Why a block belongs to another cache, in words; None where it is this one's."""
         if found.image != self.image:
             return "its features are of another teacher, decoding or views"
+        if count > min(self.block, len(self.rows) - block * self.block):
+            return "it has more rows than this cache's block"
         if found.rows != self._digest(block, count):
             return "its rows are other images"
         return None
 
     def _digest(self, block: int, count: int) -> str:
-        rows = self.rows[block * self.block : block * self.block + count]
-        return self._whole[block] if count == self.block == len(rows) else _digest(rows)
+        if count == self.block:
+            return self._whole[block]
+        return _digest(self.rows[block * self.block : block * self.block + count])
 
     @cached_property
     def _whole(self) -> list[str]:

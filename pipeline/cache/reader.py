@@ -21,6 +21,7 @@ from pipeline.cache.layout import (
     byte_count,
     chunk_path,
     most_bytes,
+    place_of,
     require_countable,
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
@@ -79,7 +80,7 @@ class TeacherCache:
 
     def _require_own(self, block: int, listed: Ledger) -> None:
         # What is not of the cache that was opened may be of its extension.
-        if self.difference(block, listed) and (what := open_any(self.folder).difference(block, listed)):
+        if self.difference(block, listed) and (what := self._newest().difference(block, listed)):
             raise CacheError(
                 f"{self.folder / ledger.path_of(ledger.name_of(block))}: of another cache than `head.json` ({what}); run "
                 "`scmd cache repair`, or restore the whole cache (`dvc checkout`)"
@@ -121,20 +122,32 @@ class TeacherCache:
         try:
             yield
         finally:
-            self._require_in_place()
+            self._newest()
 
-    def _require_in_place(self) -> None:
+    def _newest(self) -> "TeacherCache":
+        """This cache, or what a writer made of it since it was opened. Raises CacheError where it is another one now."""
         if _head_file(self.folder) == self.head:
-            return
+            return self
         now = open_any(self.folder)
-        if now.identity != self.identity or now.rows[: len(self.rows)] != self.rows:
+        if (now.identity, now.text, now.rows[: len(self.rows)]) != (self.identity, self.text, self.rows):
             raise CacheError(
                 f"{self.folder}: another cache took its place while this one was read; run the command again"
             )
+        return now
 
     def content_digest(self) -> str:
         """SHA-256 over the digests of all ledgers: equal caches, byte for byte, have equal digests."""
         return sha256("".join(ledger.read(self.folder, name).digest() for name in self.names).encode())
+
+    def listed(self) -> tuple[int, int]:
+        """How many of the rows, and how many views, some block of this cache has begun with."""
+        rows = views = 0
+        for block in range(self.shape.blocks):
+            one = ledger.read(self.folder, ledger.name_of(block))
+            if one.files and not (one.origin and self.origins.difference(block, one.origin, one.longest)):
+                rows = block * self.shape.block + min(one.longest, self.shape.rows(block))
+                views = max([views, *(1 + place[2] for path in one.files if (place := place_of(path)))])
+        return rows, min(views, self.shape.views)
 
     def incomplete_blocks(self) -> list[int]:
         """Blocks that lack a chunk of any array, or rows of one."""
@@ -198,8 +211,14 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
 
 def without_head_ledger(folder: Path) -> TeacherCache:
     """A cache as its head files stand, without knowing that they are the right ones: for a repair that finds out."""
-    attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
-    rows = read_rows(read_file(folder, ROWS, most_bytes(ROWS, None)), str(folder / ROWS))
+    try:
+        attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
+        rows = read_rows(read_file(folder, ROWS, most_bytes(ROWS, None)), str(folder / ROWS))
+    except FileNotFoundError as error:
+        raise CacheError(
+            f"{folder / str(error.filename)}: missing, as is the ledger that would tell what it was; restore the cache (`dvc "
+            "checkout`), or remove it and run `scmd teacher`"
+        ) from None
     return TeacherCache(folder, attributes, rows, attributes.shape(len(rows)), _head_file(folder), "")
 
 

@@ -42,12 +42,16 @@ def listed_files(folder: Path) -> tuple[dict[str, Entry], list[Fault]]:
 
 
 def _ledger_names(folder: Path) -> list[str]:
-    """The head's, and those of the blocks that stand in the ledger folder."""
+    return [HEAD, *block_names(folder)]
+
+
+def block_names(folder: Path) -> list[str]:
+    """The ledgers of blocks that stand in the ledger folder, in the order of the blocks."""
     try:
         found = [name.removesuffix(".json") for name in os.listdir(folder / "ledger") if name.endswith(".json")]
     except OSError:
         found = []
-    return [HEAD, *sorted((name for name in found if name.isdecimal()), key=int)]
+    return sorted((name for name in found if name.isdecimal()), key=int)
 
 
 def cut(cache: TeacherCache) -> list[Fault]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cache import chunks, ledger, metadata
-from pipeline.cache.files import make_folder, remove_folder, sha256, sync_folder, write_file
+from pipeline.cache.files import make_folder, read_file, remove_folder, sha256, sync_folder, write_file
 from pipeline.cache.layout import (
     HEAD_FILES,
     LOGITS,
@@ -23,6 +23,7 @@ from pipeline.cache.layout import (
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.origin import Origins
+from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row, prompts_file, rows_file
 from pipeline.errors import CacheError
 
@@ -66,7 +67,16 @@ class Writer:
         }
         entries = {path: Entry(size=len(data), sha256=sha256(data)) for path, data in files.items()}
         before = ledger.read(self.folder, HEAD)
+        if TEXT_CHUNK in before.files and before.files[TEXT_CHUNK] != entries[TEXT_CHUNK]:
+            self._drop_logits_of_unknown_text()
         ledger.commit(self.folder, HEAD, files, before, before.followed_by(entries, self.provenance))
+
+    def _drop_logits_of_unknown_text(self) -> None:
+        """Logits of blocks that do not say from which text they follow: it was the one that goes now."""
+        for block in range(self.shape.blocks):
+            listed = ledger.read(self.folder, ledger.name_of(block))
+            if listed.origin is None and listed.files:
+                ledger.commit(self.folder, ledger.name_of(block), {}, listed, _without_logits(listed))
 
     def rows_of(self, work: Work) -> range:
         """The rows that some work makes."""
@@ -80,7 +90,7 @@ class Writer:
         for block in range(self.shape.blocks):
             name = ledger.name_of(block)
             harmed = ledger.path_of(name) in self.harmed
-            listed = Ledger({}) if harmed else _of_this_text(ledger.read(self.folder, name), text)
+            listed = Ledger({}) if harmed else self._own(ledger.read(self.folder, name), block, text)
             gaps: dict[tuple[int, tuple[str, ...]], list[int]] = {}
             for view in range(self.shape.views):
                 for first, lacking in self._gaps(listed, block, view, arrays).items():
@@ -113,13 +123,38 @@ class Writer:
                     # Logits follow from the stored features: those of others do not belong to these. Where rows were
                     # only added, the earlier ones stay.
                     outdated.add(chunk_path("logits", work.block, view))
-        kept = _of_this_text(before, text).without(outdated)
+        kept = self._own(before, work.block, text).without(outdated)
         has_logits = any(path.startswith(LOGITS) for path in (*kept.files, *entries))
-        origin = self.origins.of(work.block, rows, text if has_logits else "")
+        # What a block without an origin keeps stays unknown.
+        unknown = bool(kept.files) and before.origin is None
+        origin = None if unknown else self.origins.of(work.block, rows, text if has_logits else "")
         ledger.commit(self.folder, name, files, before, kept.followed_by(entries, self.provenance, origin))
+
+    def _own(self, listed: Ledger, block: int, text: str) -> Ledger:
+        """A block's ledger without what was computed from anything but this cache's: all of it, or its logits."""
+        if listed.origin is None:
+            return listed
+        if self.origins.difference(block, listed.origin, listed.longest):
+            return Ledger({})
+        return listed if listed.origin.text in ("", text) else _without_logits(listed)
+
+    def standing_text(self) -> np.ndarray | None:
+        """(P, C, D): text embeddings that the head lists, or that logits which stand follow from; None where there are none."""
+        try:
+            data = read_file(self.folder, TEXT_CHUNK, most_bytes(TEXT_CHUNK, self.shape))
+            text = chunks.decoded_text(data, self.shape, self.chain)
+        except (FileNotFoundError, CacheError):
+            return None
+        return text if sha256(data) in ({self._text()} - {""} or self._followed_texts()) else None
+
+    def _followed_texts(self) -> set[str]:
+        listed = (ledger.read(self.folder, ledger.name_of(block)) for block in range(self.shape.blocks))
+        return {one.origin.text for one in listed if one.origin}
 
     def _text(self) -> str:
         """The digest of the text embeddings that logits must follow from."""
+        if ledger.path_of(HEAD) in self.harmed:
+            return ""
         entry = ledger.read(self.folder, HEAD).files.get(TEXT_CHUNK)
         return entry.sha256 if entry else ""
 
@@ -142,21 +177,20 @@ class Writer:
         return np.stack(stored, 1)
 
 
-def _of_this_text(listed: Ledger, text: str) -> Ledger:
-    """A block's ledger without logits that follow from other text embeddings."""
-    if listed.origin is None or listed.origin.text in ("", text):
-        return listed
+def _without_logits(listed: Ledger) -> Ledger:
     return listed.without({path for path in listed.files if path.startswith(LOGITS)})
 
 
-def copy_image_pass(source: Path, target: Path, shape: Shape) -> None:
+def copy_image_pass(source: TeacherCache, target: Path) -> None:
     """Starts `target` with everything of `source` that prompts and classes do not change."""
-    for block in range(shape.blocks):
+    for block in range(source.shape.blocks):
         name = ledger.name_of(block)
-        old = ledger.read(source, name)
-        kept = old.without({path for path in old.files if path.startswith(LOGITS)})
+        old = ledger.read(source.folder, name)
+        if old.origin and source.origins.difference(block, old.origin, old.longest):
+            continue  # another cache's: it is computed anew
+        kept = _without_logits(old)
         for path, entry in kept.files.items():
-            write_file(target / path, ledger.checked_bytes(source, path, entry, most_bytes(path, shape)))
+            write_file(target / path, ledger.checked_bytes(source.folder, path, entry, most_bytes(path, source.shape)))
         origin = old.origin.model_copy(update={"text": ""}) if old.origin else None
         write_file(target / ledger.path_of(name), replace(kept, origin=origin).to_bytes())
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from pipeline import replay as replays
 from pipeline.cache import compare, documents, ledger, lock, metadata, reader, verify
 from pipeline.cache import identity as identities
 from pipeline.cache.files import read_file, sha256
-from pipeline.cache.layout import CHAINS, ROWS, place_of
+from pipeline.cache.layout import CHAINS, ROWS, Shape, place_of
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row, read_rows, rows_file
 from pipeline.errors import CacheError
@@ -149,12 +150,24 @@ def repair(plan: Plan, workers: int) -> None:
             say(f"{folder}: {fault}")
         harmed = {fault.path for fault in found}
         site = _mended_site(task, harmed)
+        _forget_beyond(folder, task.shape(site))
         teacher.complete(task, site, harmed, workers)
         for stray in list(verify.strays(folder)):
             os.unlink(folder / stray.path)
         if left := list(verify.faults(folder)):
             raise CacheError(f"{folder}: {len(left)} faults are left, first {left[0]}")
     say(f"{folder}: whole again")
+
+
+def _forget_beyond(folder: Path, shape: Shape) -> None:
+    """Takes from the ledgers what lies beyond a head that is older than they are; its files are then strays."""
+    for name in verify.block_names(folder):
+        with suppress(CacheError):  # a damaged one is computed again
+            listed = ledger.read(folder, name)
+            beyond = {path for path in listed.files if (place := place_of(path)) and place[2] >= shape.views}
+            kept = listed.without(beyond) if int(name) < shape.blocks else ledger.Ledger({})
+            if kept != listed:
+                ledger.commit(folder, name, {}, listed, kept)
 
 
 def _mended_site(task: teacher.Task, harmed: set[str]) -> Site:
@@ -169,8 +182,16 @@ def _mended_site(task: teacher.Task, harmed: set[str]) -> Site:
     if "zarr.json" in harmed:
         return _listed_site(task, head["zarr.json"], rows)
     attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
-    identities.require_same(attributes.identity, task.identity, folder)
+    _require_same(attributes.identity, task)
     return sites.standing(folder, rows, attributes)
+
+
+def _require_same(identity: dict, task: teacher.Task) -> None:
+    if difference := identities.first_difference(identity, task.identity):
+        raise CacheError(
+            f"{task.plan.cache_folder}: {difference}; repair needs the teacher's and data set's configuration that the cache "
+            "was made with"
+        )
 
 
 def _listed_site(task: teacher.Task, entry: ledger.Entry, rows: list[Row]) -> Site:
@@ -208,7 +229,7 @@ def _confirmed_by_blocks(task: teacher.Task) -> TeacherCache:
     """A cache whose head's ledger is damaged, if a block's ledger says that it was made from such rows and features."""
     folder = task.plan.cache_folder
     cache = reader.without_head_ledger(folder)
-    identities.require_same(cache.identity, task.identity, folder)
+    _require_same(cache.identity, task)
     if not any(verify.own(cache)):
         raise CacheError(
             f"{folder}: its head's ledger is damaged, and no block's ledger says that it is of these rows; restore the "

@@ -77,11 +77,12 @@ def prepare(site: Site, folder: Path) -> list[Fault]:
         if site.folder == folder:
             remove_folder(_beside(folder))
         return cut(reader.open_any(site.folder))
+    for place in (folder, site.folder):
+        _require_nothing_else(place)
     remove_folder(_beside(folder))
-    _require_nothing_else(site.folder)
     remove_folder(site.folder)
     if site.source:
-        writer.copy_image_pass(site.source.folder, site.folder, site.source.shape)
+        writer.copy_image_pass(site.source, site.folder)
     return []
 
 
@@ -91,10 +92,10 @@ def _beside(folder: Path) -> Path:
 
 
 def _require_nothing_else(folder: Path) -> None:
-    """Raises CacheError where what would make room for a cache holds anything but the beginning of one."""
+    """Raises CacheError where what shall make room for a cache holds anything but one."""
     for path, _ in walk(folder):
         if not belongs(path.removesuffix(PARTIAL).removesuffix(STAGED)):
-            raise CacheError(f"{folder / path}: no file of a teacher cache, which shall stand here; move it elsewhere")
+            raise CacheError(f"{folder / path}: no file of the teacher cache that belongs here; move it elsewhere")
 
 
 def _usable(folder: Path) -> TeacherCache | None:
@@ -109,7 +110,9 @@ def _opened(folder: Path) -> TeacherCache | None:
 
 
 def _extended(begun: TeacherCache, rows: list[Row], views: int, found: str) -> Site:
-    known = {row.id for row in begun.rows}
+    # What the head has and no block was a beginning of an extension: it binds nobody, as its images may be gone again.
+    count, seen = begun.listed()
+    kept = begun.rows[:count]
+    known = {row.id for row in kept}
     new = [row for row in rows if row.id not in known]
-    stands = standing(begun.folder, [*begun.rows, *new], begun.attributes, found)
-    return replace(stands, views=max(views, stands.views))
+    return replace(standing(begun.folder, [*kept, *new], begun.attributes, found), views=max(views, seen))

@@ -1,12 +1,11 @@
 """Stage one: images and prompts → teacher cache. The one place where teacher and cache meet."""
 
 from collections.abc import Iterator, Set
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.cache import chunks, ledger, lock, metadata, reader, writer
+from pipeline.cache import ledger, lock, metadata, reader, writer
 from pipeline.cache.files import require_writable
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, require_countable
 from pipeline.cache.metadata import Attributes
@@ -106,23 +105,19 @@ def complete(todo: Task, site: Site, harmed: Set[str], workers: int) -> None:
     """Computes what a site lacks, and what is known to be harmed, and puts the cache in its place."""
     folder, settings = todo.plan.cache_folder, todo.plan.teacher
     require_countable(todo.shape(site), folder)
-    for path in harmed:
-        if path.startswith("ledger/"):
-            ledger.forget(site.folder, path)
-    cache = todo.writer(site, {path for path in harmed if not path.startswith("ledger/")})
-    clip, attributes = todo.clip, todo.attributes(site)
+    cache, pictures, attributes = todo.writer(site, harmed), todo.pictures(site.rows), todo.attributes(site)
+    _require_images(todo, cache, pictures)
     head_stands = _head_stands(site, attributes, harmed)
     if not head_stands or cache.missing(tuple(VIEW_ARRAYS)):
         require_writable(site.folder)
+    ledgers = {path for path in harmed if path.startswith("ledger/")}
+    for path in ledgers:
+        ledger.forget(site.folder, path)
+    cache = replace(cache, harmed=harmed - ledgers)
     if not head_stands:
-        texts = prompts.texts(settings.templates, todo.samples.classes)
-        text = _standing_text(cache) if site.begun else None
-        cache.write_head(attributes, site.rows, texts, _text_embeddings(clip, texts) if text is None else text)
-        reader.open_any(
-            site.folder
-        )  # what no reader takes, as a table that is too large, is refused now, not after hours
-    passed = _image_pass(cache, clip, todo.pictures(site.rows), settings, workers)
-    _logits(cache, clip.logit_scale)
+        _write_head(todo, site, cache, attributes)
+    passed = _image_pass(cache, todo.clip, pictures, settings, workers)
+    _logits(cache, todo.clip.logit_scale)
     if site.folder != folder:
         writer.switch(site.folder, folder)
     say(f"{passed} pictures went through the teacher; {len(site.rows)} samples × {site.views} views stand in {folder}")
@@ -142,11 +137,22 @@ def _head_stands(site: Site, attributes: Attributes, harmed: Set[str]) -> bool:
     return cache.attributes == attributes and cache.rows == site.rows
 
 
-def _standing_text(cache: Writer) -> np.ndarray | None:
-    """The text embeddings that a cache in use has: logits that stand follow from them, to the last bit."""
-    with suppress(CacheError):
-        return chunks.read_text(cache.folder, ledger.read(cache.folder, ledger.HEAD), cache.shape, cache.chain)
-    return None
+def _require_images(todo: Task, cache: Writer, images: TeacherViews) -> None:
+    """Raises InputError, before anything is written, where an image that is to be encoded is gone from the samples."""
+    there = {sample.id for sample in todo.samples.rows}
+    for work in cache.missing(IMAGE_ARRAYS):
+        for row in cache.rows_of(work):
+            if cache.origins.rows[row].id not in there:
+                images.load(row)
+
+
+def _write_head(todo: Task, site: Site, cache: Writer, attributes: Attributes) -> None:
+    texts = prompts.texts(todo.plan.teacher.templates, todo.samples.classes)
+    # Logits that stand follow from the text embeddings that stand, to the last bit.
+    standing = cache.standing_text() if site.begun else None
+    cache.write_head(attributes, site.rows, texts, _text_embeddings(todo.clip, texts) if standing is None else standing)
+    # What no reader takes, as a table that is too large, is refused now, not after hours.
+    reader.open_any(site.folder)
 
 
 def _text_embeddings(clip: Clip, texts: list[list[str]]) -> np.ndarray:

@@ -188,7 +188,7 @@ def test_equal_caches_have_equal_content_digests(tmp_path):
 
 def test_a_copy_without_logits_keeps_the_image_pass(tmp_path):
     make(tmp_path / "old")
-    writer.copy_image_pass(tmp_path / "old", tmp_path / "new", SHAPE)
+    writer.copy_image_pass(reader.open_any(tmp_path / "old"), tmp_path / "new")
     cache = Writer(tmp_path / "new", SHAPE, "raw", origins(SHAPE), MADE_BY)
     assert cache.missing(IMAGE_ARRAYS) == []
     assert len(cache.missing(("logits",))) == 3

@@ -70,7 +70,7 @@ def test_an_image_pass_is_copied_from_listed_chunks_alone(tmp_path, outside):
     strange = Ledger({**listed.files, "../../outside/precious": Entry(size=8, sha256="0" * 64)}, listed.provenance)
     (tmp_path / "set/cache/ledger/0.json").write_bytes(strange.to_bytes())
     with pytest.raises(CacheError, match="which it cannot have"):
-        copy_image_pass(tmp_path / "set/cache", tmp_path / "set/new", SHAPE)
+        copy_image_pass(reader.open_any(tmp_path / "set/cache"), tmp_path / "set/new")
     assert files(outside) == {"precious": b"precious"}
 
 

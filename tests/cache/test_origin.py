@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.cache import compare, ledger, reader, verify
+from pipeline.cache import compare, ledger, reader, verify, writer
 from pipeline.cache.layout import IMAGE_ARRAYS
-from pipeline.cache.writer import HEAD_PATHS, Writer
+from pipeline.cache.writer import HEAD_PATHS, Work, Writer
 from pipeline.errors import CacheError
 from tests.cache.test_cache import ALL, MADE_BY, SHAPE, TEXTS, arrays, attributes, make, origins, rows
 
@@ -104,7 +104,35 @@ def test_a_cache_whose_blocks_do_not_say_where_they_are_from_is_read_and_extende
     assert list(verify.faults(tmp_path)) == []
     make(tmp_path)
     assert list(verify.faults(tmp_path)) == []
-    assert [ledger.read(tmp_path, str(block)).origin is None for block in range(3)] == [True, True, False]
+    assert [ledger.read(tmp_path, str(block)).origin for block in range(3)] == [None, None, None]
+
+
+def test_new_text_drops_logits_that_do_not_say_from_which_they_follow(tmp_path):
+    cache = make(tmp_path)
+    path = tmp_path / ledger.path_of("1")
+    path.write_bytes(replace(ledger.read(tmp_path, "1"), origin=None).to_bytes())
+    cache.write_head(attributes(SHAPE, "raw"), rows(10), TEXTS, np.ones((2, 4, 5), np.float32))
+    assert [(work.block, work.first) for work in cache.missing(("logits",))] == [(0, 0), (1, 0), (2, 0)]
+    assert cache.missing(IMAGE_ARRAYS) == []
+
+
+def test_a_writer_keeps_nothing_of_a_block_of_another_cache(tmp_path):
+    """Whoever calls it: what it writes must not make the rest of the block its own."""
+    other(tmp_path / "two", drawing=1)
+    cache = make(tmp_path / "one")
+    copy(of_block(tmp_path / "two", 1), tmp_path / "two", tmp_path / "one")
+    work = Work(1, 0, (0, 1, 2), ("logits",))
+    cache.write(work, arrays(SHAPE, work))
+    assert {path.split("/")[0] for path in ledger.read(tmp_path / "one", "1").files} == {"logits"}
+    assert [(left.block, left.arrays) for left in cache.missing(IMAGE_ARRAYS)] == [(1, IMAGE_ARRAYS)]
+
+
+def test_a_text_change_copies_no_block_of_another_cache(tmp_path):
+    make(tmp_path / "one")
+    other(tmp_path / "two", drawing=1)
+    copy(of_block(tmp_path / "two", 1), tmp_path / "two", tmp_path / "one")
+    writer.copy_image_pass(reader.open_any(tmp_path / "one"), tmp_path / "new")
+    assert sorted(path.name for path in (tmp_path / "new/ledger").iterdir()) == ["0.json", "2.json"]
 
 
 def test_text_embedded_again_by_the_same_hands_leaves_the_logits(tmp_path):
@@ -127,3 +155,12 @@ def test_other_text_is_told_in_words(tmp_path):
         "files: 1 of 45 are not the same bytes in both, first text_embeddings/c/0/0/0",
         "text_embeddings: they differ by up to 1",
     ]
+
+
+def test_a_reader_of_before_gets_no_logits_of_new_text(tmp_path):
+    cache = make(tmp_path)
+    opened = reader.open_complete(tmp_path)
+    cache.write_head(attributes(SHAPE, "raw"), rows(10), TEXTS, np.ones((2, 4, 5), np.float32))
+    cache.write(work := Work(0, 0, (0, 1, 2), ("logits",)), arrays(SHAPE, work))
+    with pytest.raises(CacheError, match="another cache took its place"):
+        opened.column("logits")

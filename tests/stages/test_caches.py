@@ -11,6 +11,7 @@ from pipeline.cache.files import sha256
 from pipeline.cache.layout import METADATA, encode
 from pipeline.cache.ledger import Entry
 from pipeline.cache.rows import read_rows, rows_file
+from pipeline.cache.writer import HEAD_PATHS
 from pipeline.stages import teacher
 from tests.conftest import change, draw_image, files, ok, refused, run_scmd
 from tests.stages.test_stage_one import CACHE, passed
@@ -111,7 +112,7 @@ def test_repair_refuses_another_configuration(ready):
     flip(ready / CACHE / CHUNK)
     change(ready, "teachers/tiny.yaml", seed=1)
     sentence = refused("cache", "repair", cwd=ready)
-    assert "seed is 0 in the cache, 1 is expected" in sentence
+    assert "repair needs the teacher's and data set's configuration that the cache was made with" in sentence
 
 
 def test_info_tells_shape_size_map_and_digests(ready):
@@ -241,7 +242,7 @@ def test_a_folder_of_other_things_is_never_removed(project):
     (project / "cache/toy/tiny/thesis").mkdir(parents=True)
     (project / "cache/toy/tiny/thesis/precious.txt").write_text("years")
     ok("samples", cwd=project)
-    assert "thesis/precious.txt: no file of a teacher cache" in refused("teacher", cwd=project)
+    assert "thesis/precious.txt: no file of the teacher cache that belongs here" in refused("teacher", cwd=project)
     assert (project / "cache/toy/tiny/thesis/precious.txt").read_text() == "years"
 
 
@@ -250,3 +251,33 @@ def test_more_chunks_than_a_reader_takes_are_refused_before_anything_is_written(
     change(ready, "teachers/tiny.yaml", views=65_536, block=1, seed=1)
     assert "36 blocks × 65,536 views, where at most 262,144 chunks" in refused("teacher", cwd=ready)
     assert files(ready / CACHE) == before
+
+
+def test_a_removed_image_makes_no_trap_of_more_views(ready):
+    before = files(ready / CACHE)
+    (ready / "images/neon/square/1.png").unlink()
+    ok("samples", cwd=ready)
+    change(ready, "teachers/tiny.yaml", views=4)
+    assert "needs an image that is no longer among the samples" in refused("teacher", cwd=ready)
+    assert files(ready / CACHE) == before
+    change(ready, "teachers/tiny.yaml", views=3)
+    assert passed(ok("teacher", cwd=ready)) == 0
+
+
+def test_what_an_older_head_does_not_have_is_given_up_by_repair(ready):
+    for path in HEAD_PATHS:
+        (ready / "kept" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ready / CACHE / path, ready / "kept" / path)
+    change(ready, "teachers/tiny.yaml", views=5)
+    ok("teacher", cwd=ready)
+    change(ready, "teachers/tiny.yaml", views=3)
+    shutil.copytree(ready / "kept", ready / CACHE, dirs_exist_ok=True)
+    assert passed(ok("cache", "repair", cwd=ready)) == 0
+    ok("cache", "verify", "--against-teacher", "20", cwd=ready)
+
+
+def test_other_files_in_a_cache_are_not_lost_with_it(ready):
+    (ready / CACHE / "notes.txt").write_text("mine")
+    change(ready, "teachers/tiny.yaml", templates=["{}"])
+    assert "notes.txt: no file of the teacher cache that belongs here" in refused("teacher", cwd=ready)
+    assert (ready / CACHE / "notes.txt").read_text() == "mine"
