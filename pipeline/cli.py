@@ -161,9 +161,9 @@ def cache_verify(
 @cache.command("repair")
 def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
     """Compute what is damaged again, and nothing else, with the teacher and images of the experiment."""
-    from pipeline.stages import caches as stage
+    from pipeline.stages import repair as stage
 
-    stage.repair(experiment.load(experiment_file), workers)
+    stage.run(experiment.load(experiment_file), workers)
 
 
 icons = typer.Typer(help="How the embedded benchmark and its teacher were made (needs `pip install scmd[icons]`).")
