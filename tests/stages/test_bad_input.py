@@ -1,6 +1,5 @@
 """Bad input, through the command line: one clear sentence, exit code 1, nothing half-written."""
 
-import json
 import os
 import shutil
 
@@ -167,41 +166,15 @@ def test_weights_that_are_not_here_are_taken_on_trust_and_that_is_said(ready):
     assert "the teacher's weights are not on this machine" in ok(*STUDENT, cwd=ready)
 
 
-@pytest.mark.parametrize(
-    ("column", "number"), [("order", 99), ("hue", 3), ("left", 1e30), ("width", 1e9), ("brightness", -1)]
-)
-def test_a_cache_with_numbers_of_no_view(ready, column, number):
+def test_a_cache_with_numbers_of_no_view(ready):
     cache = reader.open_any(ready / "cache/toy/tiny")
     chunk = cache.column("views")[:16, 2:3]
-    chunk[5, 0, COLUMNS.index(column)] = number
+    chunk[5, 0, COLUMNS.index("order")] = 99
     listed, path, data = ledger.read(cache.folder, "0"), "views/c/0/2/0", encode(chunk, "raw")
     entry = Entry(size=len(data), sha256=sha256(data), rows=16)
     ledger.commit(cache.folder, "0", {path: data}, listed, listed.followed_by({path: entry}, {}, listed.origin))
-    for command in (("pixels",), STUDENT, ("cache", "verify", "--replay", "9")):
+    for command in (STUDENT, ("cache", "verify", "--replay", "9")):
         assert "row 5, view 2: its eleven numbers are not those of a view" in refused(*command, cwd=ready)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("unknown_cfg", {}), ("embed_dim", None), ("text_cfg", {"hf_tokenizer_name": "none/such"})],
-)
-def test_a_local_teacher_with_a_configuration_that_is_none(project, tiny_teacher, key, value):
-    shutil.copytree(tiny_teacher, project / "other")
-    path = project / "other/open_clip_config.json"
-    document = json.loads(path.read_text())
-    document["model_cfg"][key] = value
-    path.write_text(json.dumps(document))
-    change(project, "teachers/tiny.yaml", model="local-dir:other")
-    ok("samples", cwd=project)
-    assert "teacher `local-dir:other`: open_clip cannot load it" in refused("teacher", cwd=project)
-
-
-def test_weights_that_git_lfs_has_not_fetched(project):
-    (project / "weights.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    known = {"mean": [0.5] * 3, "std": [0.5] * 3, "quick_gelu": False}
-    change(project, "teachers/tiny.yaml", model="ViT-B-32", weights="weights.pt", preprocess=known)
-    ok("samples", cwd=project)
-    assert "teacher `ViT-B-32`: open_clip cannot load it" in refused("teacher", cwd=project)
 
 
 def test_a_name_that_is_no_text(project):

@@ -1,5 +1,6 @@
 """The teacher is open_clip to the letter, and what would silently change it is an error."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -159,3 +160,25 @@ def test_a_batch_that_does_not_fit_into_memory_names_the_setting(tiny_teacher):
 def test_a_file_that_is_not_here_states_nothing_and_a_tag_states_itself(weights):
     assert stated(TeacherSettings(model="ViT-B-32", weights="laion2b_s34b_b79k"))["pretrained"] == "laion2b_s34b_b79k"
     assert stated(TeacherSettings(model="ViT-B-32", weights=weights)).keys() == {"model", "stated_preprocess"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("unknown_cfg", {}), ("embed_dim", None), ("text_cfg", {"hf_tokenizer_name": "none/such"})],
+)
+def test_a_local_teacher_with_a_configuration_that_is_none(tmp_path, tiny_teacher, key, value):
+    """open_clip raises whatever it meets, assertions among them."""
+    shutil.copytree(tiny_teacher, tmp_path / "other")
+    path = tmp_path / "other/open_clip_config.json"
+    document = json.loads(path.read_text())
+    document["model_cfg"][key] = value
+    path.write_text(json.dumps(document))
+    with pytest.raises(TeacherError, match="open_clip cannot load it"):
+        clip.load(TeacherSettings(model=f"local-dir:{tmp_path / 'other'}"), CPU)
+
+
+def test_weights_that_git_lfs_has_not_fetched(tmp_path):
+    weights = tmp_path / "weights.pt"
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(TeacherError, match="teacher `ViT-B-32`: open_clip cannot load it"):
+        clip.load(TeacherSettings(model="ViT-B-32", weights=weights, preprocess=OPENAI), CPU)
