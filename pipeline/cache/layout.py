@@ -80,7 +80,6 @@ ROWS, PROMPTS = "rows.parquet", "prompts.parquet"
 HEAD_FILES = frozenset({ROWS, PROMPTS, TEXT_CHUNK, *METADATA})
 
 
-_LEDGER = re.compile("ledger/(head|[0-9]{1,9})[.]json")
 _NUMBER = re.compile("[0-9]{1,9}/[0-9]{1,9}")
 
 
@@ -105,11 +104,6 @@ def require_countable(shape: Shape, folder: Path) -> None:
             f"{folder}: {shape.blocks:,} blocks × {shape.views:,} views, where at most {CHUNKS_LIMIT:,} chunks of an array "
             "are expected; set fewer `views`, or for a new cache a larger `block`, in the teacher's configuration"
         )
-
-
-def belongs(path: str) -> bool:
-    """Whether a cache can have a file of this name, or one that waits for its place."""
-    return path in HEAD_FILES or place_of(path) is not None or _LEDGER.fullmatch(path) is not None
 
 
 def most_bytes(path: str, shape: Shape | None) -> int:

@@ -5,6 +5,7 @@ What no ledger names does not count, whatever lies on the disk.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,12 +27,13 @@ from pipeline.cache.files import (
     write_file,
 )
 from pipeline.cache.identity import canonical
-from pipeline.cache.layout import BLOCK_LIMIT, HEAD_FILES, place_of
-from pipeline.cache.origin import Origin
+from pipeline.cache.layout import BLOCK_LIMIT, HEAD_FILES, LOGITS, place_of
+from pipeline.cache.origin import Origin, Origins
 from pipeline.config import Section
 from pipeline.errors import CacheError
 
 HEAD = "head"
+_LEDGER = re.compile("ledger/(head|[0-9]{1,9})[.]json")
 Result = TypeVar("Result")
 
 
@@ -65,6 +67,19 @@ class Ledger:
     def longest(self) -> int:
         """Rows of the chunk that has the most."""
         return max((entry.rows for entry in self.files.values()), default=0)
+
+    def difference(self, block: int, origins: Origins) -> str | None:
+        """Why this block's ledger is another cache's, in words; None where it is of these origins, or does not say."""
+        return origins.difference(block, self.origin, self.longest) if self.origin else None
+
+    def stale_logits(self, text: str) -> set[str]:
+        """Paths of logits that follow from other text embeddings than those whose file has this digest."""
+        if self.origin is None or self.origin.text in ("", text):
+            return set()
+        return self.logits()
+
+    def logits(self) -> set[str]:
+        return {path for path in self.files if path.startswith(LOGITS)}
 
     def rows_of(self, path: str) -> int:
         """How many samples a listed chunk holds; 0 where it is not listed."""
@@ -101,6 +116,11 @@ def name_of(block: int) -> str:
 def path_of(name: str) -> str:
     """Relative to the cache."""
     return f"ledger/{name}.json"
+
+
+def belongs(path: str) -> bool:
+    """Whether a cache can have a file of this name."""
+    return path in HEAD_FILES or place_of(path) is not None or _LEDGER.fullmatch(path) is not None
 
 
 def parse(data: bytes, name: str, where: str) -> Ledger:

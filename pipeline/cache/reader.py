@@ -72,11 +72,9 @@ class TeacherCache:
 
     def difference(self, block: int, listed: Ledger) -> str | None:
         """Why a block's ledger is not of this cache, in words, or None."""
-        if listed.origin is None or not listed.files:
-            return None
-        if listed.origin.text not in ("", self.text):
+        if listed.stale_logits(self.text):
             return "its logits follow from other text embeddings"
-        return self.origins.difference(block, listed.origin, listed.longest)
+        return listed.difference(block, self.origins) if listed.files else None
 
     def _require_own(self, block: int, listed: Ledger) -> None:
         # What is not of the cache that was opened may be of its extension.
@@ -144,7 +142,7 @@ class TeacherCache:
         rows = views = 0
         for block in range(self.shape.blocks):
             one = ledger.read(self.folder, ledger.name_of(block))
-            if one.files and not (one.origin and self.origins.difference(block, one.origin, one.longest)):
+            if one.files and not one.difference(block, self.origins):
                 rows = block * self.shape.block + min(one.longest, self.shape.rows(block))
                 views = max([views, *(1 + place[2] for path in one.files if (place := place_of(path)))])
         return rows, min(views, self.shape.views)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.cache import chunks, documents, ledger, reader
 from pipeline.cache.files import read_file, sha256, walk
-from pipeline.cache.layout import HEAD_FILES, LOGITS, most_bytes, place_of
+from pipeline.cache.layout import HEAD_FILES, most_bytes, place_of
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.reader import TeacherCache
 from pipeline.errors import CacheError
@@ -67,23 +67,21 @@ def cut(cache: TeacherCache) -> list[Fault]:
 def foreign(cache: TeacherCache) -> Iterator[Fault]:
     """Blocks that are whole, but of another cache: their ledgers, as nothing that those list counts here."""
     for block, listed in _readable_ledgers(cache):
-        if listed.origin and (what := cache.origins.difference(block, listed.origin, listed.longest)):
+        if what := listed.difference(block, cache.origins):
             yield Fault(ledger.path_of(ledger.name_of(block)), f"of another cache: {what}")
 
 
 def own(cache: TeacherCache) -> Iterator[int]:
     """Blocks whose ledgers say that they are of this cache."""
     for block, listed in _readable_ledgers(cache):
-        if listed.origin and not cache.origins.difference(block, listed.origin, listed.longest):
+        if listed.origin and not listed.difference(block, cache.origins):
             yield block
 
 
 def _of_other_text(cache: TeacherCache) -> Iterator[Fault]:
     for _, listed in _readable_ledgers(cache):
-        if listed.origin and listed.origin.text not in ("", cache.text):
-            for path in listed.files:
-                if path.startswith(LOGITS):
-                    yield Fault(path, "follows from other text embeddings than this cache's: stale")
+        for path in listed.stale_logits(cache.text):
+            yield Fault(path, "follows from other text embeddings than this cache's: stale")
 
 
 def _readable_ledgers(cache: TeacherCache) -> Iterator[tuple[int, Ledger]]:

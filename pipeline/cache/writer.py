@@ -10,7 +10,6 @@ from pipeline.cache import chunks, ledger, metadata
 from pipeline.cache.files import make_folder, read_file, remove_folder, sha256, sync_folder, write_file
 from pipeline.cache.layout import (
     HEAD_FILES,
-    LOGITS,
     PROMPTS,
     ROWS,
     TEXT_CHUNK,
@@ -76,7 +75,7 @@ class Writer:
         for block in range(self.shape.blocks):
             listed = ledger.read(self.folder, ledger.name_of(block))
             if listed.origin is None and listed.files:
-                ledger.commit(self.folder, ledger.name_of(block), {}, listed, _without_logits(listed))
+                ledger.commit(self.folder, ledger.name_of(block), {}, listed, listed.without(listed.logits()))
 
     def rows_of(self, work: Work) -> range:
         """The rows that some work makes."""
@@ -124,7 +123,7 @@ class Writer:
                     # only added, the earlier ones stay.
                     outdated.add(chunk_path("logits", work.block, view))
         kept = self._own(before, work.block, text).without(outdated)
-        has_logits = any(path.startswith(LOGITS) for path in (*kept.files, *entries))
+        has_logits = "logits" in arrays or kept.logits()
         # What a block without an origin keeps stays unknown.
         unknown = bool(kept.files) and before.origin is None
         origin = None if unknown else self.origins.of(work.block, rows, text if has_logits else "")
@@ -132,11 +131,9 @@ class Writer:
 
     def _own(self, listed: Ledger, block: int, text: str) -> Ledger:
         """A block's ledger without what was computed from anything but this cache's: all of it, or its logits."""
-        if listed.origin is None:
-            return listed
-        if self.origins.difference(block, listed.origin, listed.longest):
+        if listed.difference(block, self.origins):
             return Ledger({})
-        return listed if listed.origin.text in ("", text) else _without_logits(listed)
+        return listed.without(listed.stale_logits(text))
 
     def standing_text(self) -> np.ndarray | None:
         """(P, C, D): text embeddings that the head lists, or that logits which stand follow from; None where there are none."""
@@ -145,7 +142,8 @@ class Writer:
             text = chunks.decoded_text(data, self.shape, self.chain)
         except (FileNotFoundError, CacheError):
             return None
-        return text if sha256(data) in ({self._text()} - {""} or self._followed_texts()) else None
+        head = self._text()
+        return text if sha256(data) in ({head} if head else self._followed_texts()) else None
 
     def _followed_texts(self) -> set[str]:
         listed = (ledger.read(self.folder, ledger.name_of(block)) for block in range(self.shape.blocks))
@@ -177,18 +175,14 @@ class Writer:
         return np.stack(stored, 1)
 
 
-def _without_logits(listed: Ledger) -> Ledger:
-    return listed.without({path for path in listed.files if path.startswith(LOGITS)})
-
-
 def copy_image_pass(source: TeacherCache, target: Path) -> None:
     """Starts `target` with everything of `source` that prompts and classes do not change."""
     for block in range(source.shape.blocks):
         name = ledger.name_of(block)
         old = ledger.read(source.folder, name)
-        if old.origin and source.origins.difference(block, old.origin, old.longest):
+        if old.difference(block, source.origins):
             continue  # another cache's: it is computed anew
-        kept = _without_logits(old)
+        kept = old.without(old.logits())
         for path, entry in kept.files.items():
             write_file(target / path, ledger.checked_bytes(source.folder, path, entry, most_bytes(path, source.shape)))
         origin = old.origin.model_copy(update={"text": ""}) if old.origin else None

@@ -125,13 +125,13 @@ class ParquetImages:
         if not path.exists():
             raise FileNotFoundError(path)
         file = _open(path)
-        _column(file, path, self.column)
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         starts = [0, *accumulate(sizes)]
         if int(row) >= starts[-1]:
             raise FileNotFoundError(f"{name} has no row {row}")
         group = bisect_right(starts, int(row)) - 1
         if self._cached is None or self._cached[:2] != (name, group):
+            _column(file, path, self.column)
             try:
                 images = file.read_row_group(group, [self.column], use_threads=False)
             except (pa.ArrowException, OSError) as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 from pipeline.cache import identity as identities
 from pipeline.cache import ledger, reader, writer
 from pipeline.cache.files import PARTIAL, STAGED, remove_folder, walk
-from pipeline.cache.layout import belongs
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
@@ -35,7 +34,7 @@ class Site:
 def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int, chain: str) -> Site:
     """Goes on in `folder` where its cache is of this identity or there is none; else builds beside it. Writes nothing.
 
-    Rows are only appended, and a cache keeps its block size, its codec chain and the views that it has.
+    Rows are only appended, and a cache keeps its block size, its codec chain, and the rows and views that a block has begun.
     """
     old = _opened(folder)
     if old is None:
@@ -72,7 +71,7 @@ def recover(folder: Path) -> None:
 
 
 def prepare(site: Site, folder: Path) -> list[Fault]:
-    """Clears what is of no use and copies what is; returns files of a cache in use that have not their listed size."""
+    """Clears what is of no use and copies what is; returns what a look at a cache in use finds wrong with it."""
     if site.begun:
         if site.folder == folder:
             remove_folder(_beside(folder))
@@ -94,7 +93,7 @@ def _beside(folder: Path) -> Path:
 def _require_nothing_else(folder: Path) -> None:
     """Raises CacheError where what shall make room for a cache holds anything but one."""
     for path, _ in walk(folder):
-        if not belongs(path.removesuffix(PARTIAL).removesuffix(STAGED)):
+        if not ledger.belongs(path.removesuffix(PARTIAL).removesuffix(STAGED)):
             raise CacheError(f"{folder / path}: no file of the teacher cache that belongs here; move it elsewhere")
 
 

@@ -63,7 +63,7 @@ def weights_file(model: str, weights: str | Path | None) -> Path | None:
 def stated(settings: TeacherSettings) -> dict:
     """The teacher's part of an identity as far as a configuration alone states it: weights by digest, else by tag.
 
-    A file that this clone lacks states nothing: a tag has neither a folder nor a suffix.
+    A file that this clone lacks states nothing.
     """
     facts = {
         "model": "local-dir" if settings.model.startswith(LOCAL) else settings.model,
@@ -71,8 +71,12 @@ def stated(settings: TeacherSettings) -> dict:
     }
     if file := weights_file(settings.model, settings.weights):
         return {**facts, "weights_sha256": digest(file)}
-    is_tag = bool(settings.weights) and not Path(settings.weights or "").suffix and "/" not in str(settings.weights)
-    return {**facts, "pretrained": str(settings.weights)} if is_tag else facts
+    return {**facts, "pretrained": str(settings.weights)} if _is_tag(settings.weights) else facts
+
+
+def _is_tag(weights: str | Path | None) -> bool:
+    """A hub's tag, unlike a file's name, has neither a folder nor a suffix."""
+    return bool(weights) and "/" not in str(weights) and not Path(str(weights)).suffix
 
 
 def digest(file: Path) -> str:

@@ -33,9 +33,7 @@ def enlist(folder, path: str, size: int, digest: str) -> None:
     """Makes the ledger say this of a file."""
     name = HEAD if "/c/" not in path or path.startswith("text") else path.split("/")[2]
     listed = ledger.read(folder, name)
-    signed = Ledger(
-        {**listed.files, path: Entry(size=size, sha256=digest, rows=listed.rows_of(path))}, listed.provenance
-    )
+    signed = replace(listed, files={**listed.files, path: Entry(size=size, sha256=digest, rows=listed.rows_of(path))})
     (folder / ledger.path_of(name)).write_bytes(signed.to_bytes())
 
 

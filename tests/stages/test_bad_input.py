@@ -5,11 +5,10 @@ import shutil
 
 import pytest
 
-from pipeline.cache import ledger, reader
-from pipeline.cache.files import sha256
+from pipeline.cache import reader
 from pipeline.cache.layout import encode
-from pipeline.cache.ledger import Entry
 from pipeline.views.draw import COLUMNS
+from tests.cache.test_hostile import sign
 from tests.conftest import CLASSES, DOMAINS, change, configurations, ok, refused, write_configurations
 
 STUDENT = ("student", "--held-out", "ink", "--method", "scmd")
@@ -170,9 +169,8 @@ def test_a_cache_with_numbers_of_no_view(ready):
     cache = reader.open_any(ready / "cache/toy/tiny")
     chunk = cache.column("views")[:16, 2:3]
     chunk[5, 0, COLUMNS.index("order")] = 99
-    listed, path, data = ledger.read(cache.folder, "0"), "views/c/0/2/0", encode(chunk, "raw")
-    entry = Entry(size=len(data), sha256=sha256(data), rows=16)
-    ledger.commit(cache.folder, "0", {path: data}, listed, listed.followed_by({path: entry}, {}, listed.origin))
+    (cache.folder / "views/c/0/2/0").write_bytes(encode(chunk, "raw"))
+    sign(cache.folder, "views/c/0/2/0")
     for command in (STUDENT, ("cache", "verify", "--replay", "9")):
         assert "row 5, view 2: its eleven numbers are not those of a view" in refused(*command, cwd=ready)
 

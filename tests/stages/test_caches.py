@@ -7,12 +7,11 @@ import pytest
 
 from pipeline import experiment
 from pipeline.cache import ledger, reader
-from pipeline.cache.files import sha256
 from pipeline.cache.layout import METADATA, encode
-from pipeline.cache.ledger import Entry
 from pipeline.cache.rows import read_rows, rows_file
 from pipeline.cache.writer import HEAD_PATHS
 from pipeline.stages import teacher
+from tests.cache.test_hostile import sign
 from tests.conftest import change, draw_image, files, ok, refused, run_scmd
 from tests.stages.test_stage_one import CACHE, passed
 
@@ -216,11 +215,9 @@ def test_repair_computes_nothing_but_what_is_harmed(ready):
 
 def test_verify_looks_at_the_folder_that_it_is_given_and_at_logits_and_text(ready):
     shutil.copytree(ready / CACHE, ready / "other")
-    listed = ledger.read(ready / "other", "0")
-    path = "logits/c/0/1/0"
-    data = encode(reader.open_any(ready / "other").column("logits")[:16, 1:2, ::-1], "raw")
-    entry = Entry(size=len(data), sha256=sha256(data), rows=16)
-    ledger.commit(ready / "other", "0", {path: data}, listed, listed.followed_by({path: entry}, {}, listed.origin))
+    swapped = reader.open_any(ready / "other").column("logits")[:16, 1:2, ::-1]
+    (ready / "other/logits/c/0/1/0").write_bytes(encode(swapped, "raw"))
+    sign(ready / "other", "logits/c/0/1/0")
     ok("cache", "verify", CACHE, "--against-teacher", "300", cwd=ready)
     told = refused("cache", "verify", "other", "--replay", "10", "--against-teacher", "300", cwd=ready)
     assert "view 1: its logits do not follow from its features and the text embeddings" in told

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pipeline.cache import ledger, reader
-from pipeline.cache.files import sha256
+from pipeline.cache import reader
 from pipeline.cache.layout import TEXT_CHUNK, encode
-from pipeline.cache.ledger import Entry, Ledger
 from pipeline.teacher import zero_shot
 from pipeline.views.draw import Distribution, draw
+from tests.cache.test_hostile import sign
 from tests.conftest import ENVIRONMENT, change, draw_image, files, ok, refused
 
 CACHE = "cache/toy/tiny"
@@ -88,10 +87,8 @@ def test_an_extension_keeps_the_text_embeddings_that_the_logits_follow_from(read
     """They may be of a colleague's machine, whose last bits are others."""
     cache = reader.open_complete(ready / CACHE)
     text = encode(cache.read_text_embeddings() * np.float32(1 + 1e-5), "raw")
-    before = ledger.read(cache.folder, ledger.HEAD)
-    entry = Entry(size=len(text), sha256=sha256(text))
-    after = Ledger({**before.files, TEXT_CHUNK: entry}, before.provenance)
-    ledger.commit(cache.folder, ledger.HEAD, {TEXT_CHUNK: text}, before, after)
+    (cache.folder / TEXT_CHUNK).write_bytes(text)
+    sign(cache.folder, TEXT_CHUNK)
     change(ready, "teachers/tiny.yaml", views=4)
     assert passed(ok("teacher", cwd=ready)) == 36
     assert (ready / CACHE / TEXT_CHUNK).read_bytes() == text
