@@ -56,7 +56,7 @@ def _mark(cache: TeacherCache, listed: list, blocks: range, view: int) -> str:
     return "■" if all(there) else "▪" if any(there) else "·"
 
 
-def difference(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
+def sentences(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
     """One sentence for each way in which two caches differ; none where they are equal, byte for byte."""
     for sentence in differences(one.identity, other.identity):
         yield f"identity: {sentence}"

@@ -68,9 +68,9 @@ class Ledger:
         """Rows of the chunk that has the most."""
         return max((entry.rows for entry in self.files.values()), default=0)
 
-    def difference(self, block: int, origins: Origins) -> str | None:
+    def why_foreign(self, block: int, origins: Origins) -> str | None:
         """Why this block's ledger is another cache's, in words; None where it is of these origins, or does not say."""
-        return origins.difference(block, self.origin, self.longest) if self.origin else None
+        return origins.contradiction(block, self.origin, self.longest) if self.origin else None
 
     def stale_logits(self, text: str) -> set[str]:
         """Paths of logits that follow from other text embeddings than those whose file has this digest."""

@@ -40,7 +40,7 @@ class Origins:
         """What the ledger of a block says whose longest chunk has `count` rows."""
         return Origin(image=self.image, rows=self._digest(block, count), text=text)
 
-    def difference(self, block: int, found: Origin, count: int) -> str | None:
+    def contradiction(self, block: int, found: Origin, count: int) -> str | None:
         """Why a block belongs to another cache, in words; None where it is this one's."""
         if found.image != self.image:
             return "its features are of another teacher, decoding or views"

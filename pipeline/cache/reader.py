@@ -67,18 +67,19 @@ class TeacherCache:
     def block_ledger(self, block: int) -> Ledger:
         """Raises CacheError where it is damaged, or another cache's. It may list more views and rows: an extension's."""
         listed = ledger.read(self.folder, ledger.name_of(block))
-        self._require_own(block, listed)
+        self._require_usable(block, listed)
         return listed
 
-    def difference(self, block: int, listed: Ledger) -> str | None:
-        """Why a block's ledger is not of this cache, in words, or None."""
+    def why_unusable(self, block: int, listed: Ledger) -> str | None:
+        """Why what a block's ledger lists is of no use to this cache, in words, or None."""
         if listed.stale_logits(self.text):
             return "its logits follow from other text embeddings"
-        return listed.difference(block, self.origins) if listed.files else None
+        return listed.why_foreign(block, self.origins) if listed.files else None
 
-    def _require_own(self, block: int, listed: Ledger) -> None:
-        # What is not of the cache that was opened may be of its extension.
-        if self.difference(block, listed) and (what := self._newest().difference(block, listed)):
+    def _require_usable(self, block: int, listed: Ledger) -> None:
+        # A writer may have extended the cache since it was opened: this block's ledger then speaks of rows, or of text, that
+        # the head of that time does not know, and fits the head that stands now.
+        if self.why_unusable(block, listed) and (what := self._newest().why_unusable(block, listed)):
             raise CacheError(
                 f"{self.folder / ledger.path_of(ledger.name_of(block))}: of another cache than `head.json` ({what}); run "
                 "`scmd cache repair`, or restore the whole cache (`dvc checkout`)"
@@ -103,7 +104,7 @@ class TeacherCache:
 
     def _fill(self, values: np.ndarray, array: str, block: int, listed: Ledger) -> None:
         """Reads a block's chunks into (V, rows of the block, width)."""
-        self._require_own(block, listed)
+        self._require_usable(block, listed)
         for view, rows in enumerate(values):
             rows[:] = chunks.read_whole(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
 
@@ -142,7 +143,7 @@ class TeacherCache:
         rows = views = 0
         for block in range(self.shape.blocks):
             one = ledger.read(self.folder, ledger.name_of(block))
-            if one.files and not one.difference(block, self.origins):
+            if one.files and not one.why_foreign(block, self.origins):
                 rows = block * self.shape.block + min(one.longest, self.shape.rows(block))
                 views = max([views, *(1 + place[2] for path in one.files if (place := place_of(path)))])
         return rows, min(views, self.shape.views)

@@ -54,27 +54,27 @@ def block_names(folder: Path) -> list[str]:
     return sorted((name for name in found if name.isdecimal()), key=int)
 
 
-def cut(cache: TeacherCache) -> list[Fault]:
+def visible_faults(cache: TeacherCache) -> list[Fault]:
     """What a look at the folder tells, without reading arrays: ledgers that are damaged or another cache's, files that are
     missing or have not the listed size."""
     folder = cache.folder
     files, faults = listed_files(folder)
-    faults += foreign(cache)
+    faults += blocks_of_other_caches(cache)
     sizes = {path: state.st_size for path, state in walk(folder) if stat.S_ISREG(state.st_mode)}
     return faults + [fault for path, entry in files.items() if (fault := _misfit(path, entry, sizes.get(path)))]
 
 
-def foreign(cache: TeacherCache) -> Iterator[Fault]:
+def blocks_of_other_caches(cache: TeacherCache) -> Iterator[Fault]:
     """Blocks that are whole, but of another cache: their ledgers, as nothing that those list counts here."""
     for block, listed in _readable_ledgers(cache):
-        if what := listed.difference(block, cache.origins):
+        if what := listed.why_foreign(block, cache.origins):
             yield Fault(ledger.path_of(ledger.name_of(block)), f"of another cache: {what}")
 
 
-def own(cache: TeacherCache) -> Iterator[int]:
+def confirmed_blocks(cache: TeacherCache) -> Iterator[int]:
     """Blocks whose ledgers say that they are of this cache."""
     for block, listed in _readable_ledgers(cache):
-        if listed.origin and not listed.difference(block, cache.origins):
+        if listed.origin and not listed.why_foreign(block, cache.origins):
             yield block
 
 
@@ -165,7 +165,7 @@ def faults(folder: Path) -> Iterator[Fault]:
         elif head_fault and not named & HEAD_FILES:
             yield Fault(head, head_fault)
     if cache:
-        yield from foreign(cache)
+        yield from blocks_of_other_caches(cache)
         yield from _of_other_text(cache)
         yield from _beyond(cache, files)
     yield from _strays(folder, files, broken)

@@ -89,7 +89,7 @@ class Writer:
         for block in range(self.shape.blocks):
             name = ledger.name_of(block)
             harmed = ledger.path_of(name) in self.harmed
-            listed = Ledger({}) if harmed else self._own(ledger.read(self.folder, name), block, text)
+            listed = Ledger({}) if harmed else self._usable(ledger.read(self.folder, name), block, text)
             gaps: dict[tuple[int, tuple[str, ...]], list[int]] = {}
             for view in range(self.shape.views):
                 for first, lacking in self._gaps(listed, block, view, arrays).items():
@@ -122,16 +122,16 @@ class Writer:
                     # Logits follow from the stored features: those of others do not belong to these. Where rows were
                     # only added, the earlier ones stay.
                     outdated.add(chunk_path("logits", work.block, view))
-        kept = self._own(before, work.block, text).without(outdated)
+        kept = self._usable(before, work.block, text).without(outdated)
         has_logits = "logits" in arrays or kept.logits()
         # What a block without an origin keeps stays unknown.
         unknown = bool(kept.files) and before.origin is None
         origin = None if unknown else self.origins.of(work.block, rows, text if has_logits else "")
         ledger.commit(self.folder, name, files, before, kept.followed_by(entries, self.provenance, origin))
 
-    def _own(self, listed: Ledger, block: int, text: str) -> Ledger:
+    def _usable(self, listed: Ledger, block: int, text: str) -> Ledger:
         """A block's ledger without what was computed from anything but this cache's: all of it, or its logits."""
-        if listed.difference(block, self.origins):
+        if listed.why_foreign(block, self.origins):
             return Ledger({})
         return listed.without(listed.stale_logits(text))
 
@@ -180,7 +180,7 @@ def copy_image_pass(source: TeacherCache, target: Path) -> None:
     for block in range(source.shape.blocks):
         name = ledger.name_of(block)
         old = ledger.read(source.folder, name)
-        if old.difference(block, source.origins):
+        if old.why_foreign(block, source.origins):
             continue  # another cache's: it is computed anew
         kept = old.without(old.logits())
         for path, entry in kept.files.items():

@@ -36,8 +36,8 @@ def diff(one: Path, other: Path) -> None:
     for folder in (one, other):
         if fault := next(verify.faults(folder), None):
             raise CacheError(f"{folder}: {fault}; `scmd cache verify` names every fault of it")
-    sentences = list(compare.difference(reader.open_any(one), reader.open_any(other)))
-    for sentence in sentences or ["the two caches are equal, byte for byte"]:
+    told = list(compare.sentences(reader.open_any(one), reader.open_any(other)))
+    for sentence in told or ["the two caches are equal, byte for byte"]:
         say(sentence)
 
 

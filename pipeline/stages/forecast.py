@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.cache import reader
 from pipeline.cache.layout import CHECKSUM, IMAGE_ARRAYS, VIEW_ARRAYS, Shape, byte_count
-from pipeline.cache.verify import cut
+from pipeline.cache.verify import visible_faults
 from pipeline.cache.writer import Work, Writer
 from pipeline.experiment import Plan
 from pipeline.progress import say
@@ -43,7 +43,7 @@ def run(plan: Plan, workers: int) -> None:
 def _writer_of_what_stands(task: Task, site: Site) -> Writer:
     """A writer that is only asked: where the image pass is to be copied, of the cache that it is copied from."""
     stands = replace(site, folder=site.source.folder, begun=True) if site.source else site
-    harmed = {fault.path for fault in cut(reader.open_any(stands.folder))} if stands.begun else set()
+    harmed = {fault.path for fault in visible_faults(reader.open_any(stands.folder))} if stands.begun else set()
     return task.writer(stands, harmed)
 
 

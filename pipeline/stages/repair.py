@@ -113,7 +113,7 @@ def _confirmed_by_blocks(task: teacher.Task) -> TeacherCache:
     folder = task.plan.cache_folder
     cache = reader.without_head_ledger(folder)
     _require_same(cache.identity, task)
-    if not any(verify.own(cache)):
+    if not any(verify.confirmed_blocks(cache)):
         raise CacheError(
             f"{folder}: its head's ledger is damaged, and no block's ledger says that it is of these rows; restore the "
             "cache (`dvc checkout`), or remove it and run `scmd teacher`"

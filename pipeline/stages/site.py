@@ -10,7 +10,7 @@ from pipeline.cache.files import PARTIAL, STAGED, remove_folder, walk
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
-from pipeline.cache.verify import Fault, cut
+from pipeline.cache.verify import Fault, visible_faults
 from pipeline.errors import CacheError
 
 
@@ -75,7 +75,7 @@ def prepare(site: Site, folder: Path) -> list[Fault]:
     if site.begun:
         if site.folder == folder:
             remove_folder(_beside(folder))
-        return cut(reader.open_any(site.folder))
+        return visible_faults(reader.open_any(site.folder))
     for place in (folder, site.folder):
         _require_nothing_else(place)
     remove_folder(_beside(folder))

@@ -49,7 +49,7 @@ def test_a_block_of_another_cache_counts_no_more(tmp_path, name):
     copy(of_block(tmp_path / "two", 1), tmp_path / "two", tmp_path / "one")
     faults = list(verify.faults(tmp_path / "one"))
     assert [fault.path for fault in faults] == ["ledger/1.json"]
-    assert faults == verify.cut(reader.open_any(tmp_path / "one"))
+    assert faults == verify.visible_faults(reader.open_any(tmp_path / "one"))
     assert what in faults[0].what
     with pytest.raises(CacheError, match=r"ledger/1\.json: of another cache than `head\.json`"):
         reader.open_complete(tmp_path / "one")
@@ -148,10 +148,10 @@ def test_other_text_is_told_in_words(tmp_path):
     other(tmp_path / "two", text=1.0)
     path = tmp_path / "same" / ledger.path_of("1")
     one, same, two = (reader.open_complete(tmp_path / name) for name in ("one", "same", "two"))
-    assert list(compare.difference(one, same)) == []
+    assert list(compare.sentences(one, same)) == []
     path.write_bytes(replace(ledger.read(tmp_path / "same", "1"), origin=None).to_bytes())
-    assert list(compare.difference(one, same)) == ["ledgers: they list the same files, and say other things of them"]
-    assert list(compare.difference(one, two)) == [
+    assert list(compare.sentences(one, same)) == ["ledgers: they list the same files, and say other things of them"]
+    assert list(compare.sentences(one, two)) == [
         "files: 1 of 45 are not the same bytes in both, first text_embeddings/c/0/0/0",
         "text_embeddings: they differ by up to 1",
     ]

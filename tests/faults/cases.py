@@ -118,7 +118,7 @@ def power_lost(scene: Scene, room: Path, count: int, random: np.random.Generator
         crash.lay_out(crash.state(start, calls, upto, random, loss), folder.parent)
         if (folder / "ledger/head.json").exists() and not list(folder.rglob("*.staged")):
             entries, broken = verify.listed_files(folder)
-            cut = [fault for fault in verify.cut(reader.open_any(folder)) if fault.path in entries]
+            cut = [fault for fault in verify.visible_faults(reader.open_any(folder)) if fault.path in entries]
             if broken or cut:
                 yield f"{scene.name}: listed and not whole after call {upto}, loss {loss}: {(broken + cut)[0]}"
                 continue
