@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.views.rendering import in_order
-from pipeline.views.store import Pictures
+from pipeline.engine.workers import in_order
+from pipeline.views.pictures import Pictures
 
 
 @dataclass(frozen=True)

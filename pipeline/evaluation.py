@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.batches import normalise
-from pipeline.views.store import Pictures
+from pipeline.views.pictures import Pictures
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import numpy as np
 
 from pipeline.errors import ReplayError
 from pipeline.samples.loading import Loader
+from pipeline.views.pictures import DrawnPictures, Pictures
 from pipeline.views.render import PROBE_TOLERANCE, probe, render
-from pipeline.views.store import Pictures, Rendered
 
 REPLAYED = 300
 
 
 def check(
-    rows: np.ndarray, rendered: Rendered, probes: np.ndarray, teacher_size: int, pictures: Pictures, seed: int
+    rows: np.ndarray, rendered: DrawnPictures, probes: np.ndarray, teacher_size: int, pictures: Pictures, seed: int
 ) -> None:
     """Draws `REPLAYED` random views of `rows` again and compares them with what the teacher saw and the student will see.
 

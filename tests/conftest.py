@@ -16,7 +16,7 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
-from pipeline.views.draw import draw
+from pipeline.views.distribution import view_numbers
 
 ROOT = Path(__file__).parent.parent
 # Two test processes share the machine; threads of both would only wait for one another.
@@ -82,7 +82,9 @@ def draw_image(domain: str, name: str, number: int) -> Image.Image:
 
 def draw_many(distribution, seed: int, samples: list[tuple[str, int, int]], views: range) -> np.ndarray:
     """[(id, width, height)] × views → (len(samples), len(views), 11) float32."""
-    return np.stack([[draw(distribution, seed, name, view, *size) for view in views] for name, *size in samples])
+    return np.stack(
+        [[view_numbers(distribution, seed, name, view, *size) for view in views] for name, *size in samples]
+    )
 
 
 def write_images(root: Path) -> None:

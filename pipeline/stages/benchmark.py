@@ -19,7 +19,7 @@ from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.progress import say
-from pipeline.views.draw import COLUMNS
+from pipeline.views.distribution import COLUMNS
 
 SHAPE = Shape(samples=8192, views=9, classes=20, prompts=1, embedding=512, block=1024)
 TIMES = 3

@@ -1,7 +1,6 @@
 """What several stages open: images by id, and a cache that is the one the configuration asks for."""
 
 import numpy as np
-import torch
 
 from pipeline.cache import identity as identities
 from pipeline.cache import reader
@@ -18,8 +17,8 @@ from pipeline.samples.loading import Loader
 from pipeline.samples.table import Samples
 from pipeline.teacher.settings import TeacherSettings, stated
 from pipeline.teacher.zero_shot import LOGITS_VERSION
-from pipeline.views.draw import DRAWING_VERSION, Distribution, possible
-from pipeline.views.store import Rendered
+from pipeline.views.distribution import DRAWING_VERSION, Distribution, is_drawable
+from pipeline.views.pictures import DrawnPictures
 
 
 def loader(plan: Plan, samples: Samples, rows: list[Row]) -> Loader:
@@ -81,15 +80,15 @@ def opened_cache(plan: Plan) -> tuple[Samples, TeacherCache]:
 def recorded_views(cache: TeacherCache) -> np.ndarray:
     """(N, V, 11): how every view of every row was drawn. Raises CacheError for numbers by which nothing can be drawn."""
     numbers = cache.column("views")
-    if not (good := possible(numbers)).all():
+    if not (good := is_drawable(numbers)).all():
         row, view = (int(at) for at in np.argwhere(~good)[0])
         raise CacheError(f"{cache.folder}: row {row}, view {view}: its eleven numbers are not those of a view")
     return numbers
 
 
-def rendered_pictures(plan: Plan, samples: Samples, cache: TeacherCache) -> Rendered:
+def rendered_pictures(plan: Plan, samples: Samples, cache: TeacherCache) -> DrawnPictures:
     load = loader(plan, samples, cache.rows)
-    return Rendered(load, recorded_views(cache), plan.experiment.pixels.size)
+    return DrawnPictures(load, recorded_views(cache), plan.experiment.pixels.size)
 
 
 def views_digest(samples: Samples, cache: TeacherCache, numbers: np.ndarray) -> str:
@@ -97,7 +96,3 @@ def views_digest(samples: Samples, cache: TeacherCache, numbers: np.ndarray) -> 
     there = {sample.id for sample in samples.rows}
     ids = [[row.id, row.id in there] for row in cache.rows]
     return identities.digest({"ids": ids, "exif": samples.exif, "views": sha256(numbers.tobytes())})
-
-
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

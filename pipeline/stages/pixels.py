@@ -3,7 +3,7 @@
 from pipeline.experiment import Plan
 from pipeline.progress import say
 from pipeline.stages.opening import opened_cache, rendered_pictures, views_digest
-from pipeline.views import store
+from pipeline.views import pictures
 
 
 def run(plan: Plan, workers: int) -> None:
@@ -14,9 +14,9 @@ def run(plan: Plan, workers: int) -> None:
     size = plan.experiment.pixels.size
     needed = rendered.numbers.shape[0] * rendered.numbers.shape[1] * size * size * 3 / 1e9
     if needed > plan.experiment.pixels.max_gb:
-        store.write_facts(plan.pixels_folder, digest, stored=False)
+        pictures.write_facts(plan.pixels_folder, digest, stored=False)
         say(f"{needed:.1f} GB of pixels, more than pixels.max_gb: they will be drawn while training")
     else:
-        store.store(rendered, digest, plan.pixels_folder, workers)
+        pictures.store(rendered, digest, plan.pixels_folder, workers)
         say(f"{needed:.2f} GB of pixels in {plan.pixels_folder}")
     say(f"next: {plan.command('student')}")

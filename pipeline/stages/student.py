@@ -12,6 +12,7 @@ from pipeline.averaging import first_averaged
 from pipeline.batches import Lessons, Steps
 from pipeline.cache.identity import digest
 from pipeline.cache.reader import TeacherCache
+from pipeline.engine.device import device
 from pipeline.errors import InputError
 from pipeline.evaluation import Exam
 from pipeline.experiment import Plan
@@ -20,11 +21,11 @@ from pipeline.progress import say, warn
 from pipeline.provenance import versions
 from pipeline.samples.splits import is_out, seed_hash
 from pipeline.samples.table import Samples
-from pipeline.stages.opening import device, opened_cache, rendered_pictures, views_digest
+from pipeline.stages.opening import opened_cache, rendered_pictures, views_digest
 from pipeline.student import build
 from pipeline.teacher import zero_shot
-from pipeline.views import store
-from pipeline.views.store import Pictures, Stored
+from pipeline.views import pictures
+from pipeline.views.pictures import Pictures, StoredPictures
 
 LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
 
@@ -118,17 +119,17 @@ def trial_folder(results_folder: Path, held_out: str, method: str, trial: int) -
 def _exam(plan: Plan, samples: Samples, cache: TeacherCache, trial: int) -> Exam:
     """All samples with the student's pictures of them, after a replay has shown that these are what the teacher saw."""
     rendered = rendered_pictures(plan, samples, cache)
-    pictures: Pictures = rendered
-    if store.facts(plan.pixels_folder)["stored"]:
-        pictures = Stored(plan.pixels_folder, views_digest(samples, cache, rendered.numbers), rendered)
+    shown: Pictures = rendered
+    if pictures.facts(plan.pixels_folder)["stored"]:
+        shown = StoredPictures(plan.pixels_folder, views_digest(samples, cache, rendered.numbers), rendered)
     row_of = {row.id: at for at, row in enumerate(cache.rows)}
     names = {name: at for at, name in enumerate(samples.domains)}
     split = plan.student.split
     rows = np.array([row_of[sample.id] for sample in samples.rows])
     probes = cache.column("pixel_probe")
-    replay.check(np.unique(rows), rendered, probes, cache.attributes.render_size, pictures, trial)
+    replay.check(np.unique(rows), rendered, probes, cache.attributes.render_size, shown, trial)
     return Exam(
-        pictures=pictures,
+        pictures=shown,
         rows=rows,
         labels=np.array([sample.label for sample in samples.rows]),
         domains=np.array([names[sample.domain] for sample in samples.rows]),

@@ -12,6 +12,8 @@ from pipeline.cache.metadata import Attributes
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
+from pipeline.engine.device import device
+from pipeline.engine.workers import in_order
 from pipeline.errors import CacheError, TeacherError
 from pipeline.experiment import Plan
 from pipeline.progress import say, track
@@ -19,15 +21,15 @@ from pipeline.provenance import versions
 from pipeline.samples import table
 from pipeline.samples.table import Samples
 from pipeline.stages import site as sites
-from pipeline.stages.opening import device, distribution, identity_without_teacher, loader
+from pipeline.stages.opening import distribution, identity_without_teacher, loader
 from pipeline.stages.site import Site
 from pipeline.teacher import clip as clips
 from pipeline.teacher import prompts, zero_shot
 from pipeline.teacher.clip import IMAGENET_MEAN, IMAGENET_STD, Clip
 from pipeline.teacher.settings import TeacherSettings
-from pipeline.views.draw import COLUMNS
+from pipeline.views.distribution import COLUMNS
 from pipeline.views.render import probe
-from pipeline.views.rendering import TeacherViews, in_order
+from pipeline.views.teacher_input import TeacherViews
 
 # Of new caches. Half-precision features compress by some 9 %; raw chunks can be mapped into memory.
 CHAIN = "raw"

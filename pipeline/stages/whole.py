@@ -18,7 +18,7 @@ from pipeline.results import replace_text
 from pipeline.samples import table
 from pipeline.stages import pixels, report, samples, student, teacher
 from pipeline.stages.opening import opened_cache, recorded_views, views_digest
-from pipeline.views import store
+from pipeline.views import pictures
 
 Trial = tuple[str, str, int]
 
@@ -32,7 +32,7 @@ def run(plan: Plan, results_folder: Path, page: Path | None, jobs: int, workers:
         require_domain(held_out, domains)
     teacher.run(plan, workers)
     known, cache = opened_cache(plan)
-    if not store.is_current(plan.pixels_folder, views_digest(known, cache, recorded_views(cache))):
+    if not pictures.is_current(plan.pixels_folder, views_digest(known, cache, recorded_views(cache))):
         pixels.run(plan, workers)
     trials = matrix.trials()
     expected = {method: student.trained_from(plan, known, cache, method) for method in matrix.method}

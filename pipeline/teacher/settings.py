@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from pipeline.config import Section
-from pipeline.views.draw import Distribution
+from pipeline.views.distribution import Distribution
 
 
 class Preprocess(Section):

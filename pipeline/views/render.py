@@ -9,7 +9,7 @@ import torchvision.transforms.v2.functional as tv
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from pipeline.views.draw import COLUMNS, ORDERS
+from pipeline.views.distribution import COLUMNS, ORDERS
 
 _AT = {name: index for index, name in enumerate(COLUMNS)}
 _COLOUR = (

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cache import reader
 from pipeline.cache.layout import encode
-from pipeline.views.draw import COLUMNS
+from pipeline.views.distribution import COLUMNS
 from tests.cache.test_hostile import sign
 from tests.conftest import CLASSES, DOMAINS, change, configurations, ok, refused, write_configurations
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.cache import reader
 from pipeline.cache.layout import TEXT_CHUNK, encode
 from pipeline.teacher import zero_shot
-from pipeline.views.draw import Distribution, draw
+from pipeline.views.distribution import Distribution, view_numbers
 from tests.cache.test_hostile import sign
 from tests.conftest import ENVIRONMENT, change, draw_image, files, ok, refused
 
@@ -37,7 +37,7 @@ def test_the_cache_holds_what_the_format_says(made):
         again = zero_shot.logits(features[:, view], cache.read_text_embeddings(), cache.attributes.logit_scale)
         assert again.tobytes() == logits[:, view].tobytes()
     row = cache.rows[5]
-    assert (cache.column("views")[5, 2] == draw(Distribution(), 0, row.id, 2, row.width, row.height)).all()
+    assert (cache.column("views")[5, 2] == view_numbers(Distribution(), 0, row.id, 2, row.width, row.height)).all()
 
 
 def test_a_complete_cache_costs_no_picture_and_changes_no_byte(ready):

@@ -14,7 +14,7 @@ from pipeline.errors import ReplayError
 from pipeline.samples.splits import is_out
 from pipeline.stages import opening, student
 from pipeline.views import render as rendering
-from pipeline.views.store import Rendered
+from pipeline.views.pictures import DrawnPictures
 from tests.conftest import change, ok, refused
 
 TRIAL = "results/trials/ink/scmd/0"
@@ -171,6 +171,6 @@ def test_rendered_pictures_are_those_of_the_store(ready, monkeypatch):
     plan = experiment.load(ready / "configs/experiment.yaml")
     samples, cache = opening.opened_cache(plan)
     rendered = opening.rendered_pictures(plan, samples, cache)
-    assert isinstance(rendered, Rendered)
+    assert isinstance(rendered, DrawnPictures)
     stored = np.load(plan.pixels_folder / "pixels.npy")
     assert all((rendered[row] == stored[row]).all() for row in range(36))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 
-from pipeline.views.draw import CLEAN, Distribution, draw
+from pipeline.views.distribution import CLEAN, Distribution, view_numbers
 from pipeline.views.render import crop_box, probe, render, squash
 from tests.conftest import draw_image
 
@@ -15,7 +15,7 @@ IMAGE = draw_image("clay", "disc", 1)
 
 
 def numbers(**changes) -> np.ndarray:
-    from pipeline.views.draw import COLUMNS
+    from pipeline.views.distribution import COLUMNS
 
     values = dict(zip(COLUMNS, CLEAN.tolist(), strict=True))
     return np.array(list((values | changes).values()), np.float32)
@@ -71,7 +71,7 @@ def test_the_box_is_in_the_original_images_pixels():
 @settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 20), st.integers(8, 40))
 def test_any_drawn_view_renders_at_any_size(seed, view, size):
-    pixels = render(IMAGE, draw(Distribution(), seed, "id", view, *IMAGE.size), size)
+    pixels = render(IMAGE, view_numbers(Distribution(), seed, "id", view, *IMAGE.size), size)
     assert pixels.shape == (size, size, 3)
     assert pixels.dtype == np.uint8
 

@@ -6,11 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
+from pipeline.engine.workers import in_order
 from pipeline.errors import InputError
 from pipeline.progress import track
 from pipeline.samples.loading import Loader
 from pipeline.views.render import render, squash
-from pipeline.views.rendering import in_order
 
 
 class Pictures(Protocol):
@@ -23,7 +23,7 @@ class Pictures(Protocol):
         ...
 
 
-class Rendered:
+class DrawnPictures:
     """Pictures drawn when they are asked for: `numbers` (N, V, 11) holds every view of every row."""
 
     def __init__(self, load: Loader, numbers: np.ndarray, size: int):
@@ -45,10 +45,10 @@ class Rendered:
         return render(image, self.numbers[row, view], self.size) if view else squash(image, self.size)
 
 
-class Stored:
+class StoredPictures:
     """Pictures of a memory map that `store` wrote. Raises InputError where it is not what it would write of `rendered`."""
 
-    def __init__(self, folder: Path, cache_digest: str, rendered: Rendered):
+    def __init__(self, folder: Path, cache_digest: str, rendered: DrawnPictures):
         if facts(folder)["cache"] != cache_digest:
             raise InputError(f"{folder}: rendered from another state of the teacher cache; run `scmd pixels` again")
         try:
@@ -63,7 +63,7 @@ class Stored:
         return self.array[rows, views]
 
 
-def _shape(rendered: Rendered) -> tuple[int, int, int, int, int]:
+def _shape(rendered: DrawnPictures) -> tuple[int, int, int, int, int]:
     count, views = rendered.numbers.shape[:2]
     return count, views, rendered.size, rendered.size, 3
 
@@ -87,7 +87,7 @@ def write_facts(folder: Path, cache_digest: str, *, stored: bool) -> None:
     (folder / "pixels.json").write_text(json.dumps({"cache": cache_digest, "stored": stored}) + "\n")
 
 
-def store(rendered: Rendered, cache_digest: str, folder: Path, workers: int) -> None:
+def store(rendered: DrawnPictures, cache_digest: str, folder: Path, workers: int) -> None:
     """Renders everything into `pixels.npy`, (N, V, size, size, 3) uint8, and names the cache beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     shape = _shape(rendered)

@@ -51,7 +51,9 @@ def uniforms(seed: int, sample_id: str, view: int) -> Iterator[float]:
             yield (int.from_bytes(digest[start : start + 8], "big") >> 11) * 2.0**-53
 
 
-def draw(distribution: Distribution, seed: int, sample_id: str, view: int, width: int, height: int) -> np.ndarray:
+def view_numbers(
+    distribution: Distribution, seed: int, sample_id: str, view: int, width: int, height: int
+) -> np.ndarray:
     """(11,) float32 in the order of `COLUMNS`, for an upright image of width × height pixels. View 0 is clean."""
     if view == 0:
         return CLEAN.copy()
@@ -69,7 +71,7 @@ def draw(distribution: Distribution, seed: int, sample_id: str, view: int, width
     return np.array([*box, flip, *jitter, hue, order, grey], np.float32)
 
 
-def possible(numbers: np.ndarray) -> np.ndarray:
+def is_drawable(numbers: np.ndarray) -> np.ndarray:
     """(…, 11) → (…) bool: whether a view can be drawn by such numbers, wherever they come from."""
     left, top, width, height, flip, brightness, contrast, saturation, hue, order, grey = np.moveaxis(numbers, -1, 0)
     good = (left >= 0) & (top >= 0) & (width > 0) & (height > 0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import RandomResizedCrop
 
-from pipeline.views.draw import CLEAN, COLUMNS, Distribution, draw, possible, uniforms
+from pipeline.views.distribution import CLEAN, COLUMNS, Distribution, is_drawable, uniforms, view_numbers
 from pipeline.views.render import crop_box
 from tests.conftest import draw_many
 
@@ -27,25 +27,25 @@ def test_the_generator_is_the_one_of_the_format():
 
 
 def test_a_known_view_stays_as_it_was_first_drawn():
-    numbers = draw(PAPER, 0, "00" * 32, 1, 640, 480)
+    numbers = view_numbers(PAPER, 0, "00" * 32, 1, 640, 480)
     assert numbers.dtype == np.float32
     assert crop_box(numbers, 640, 480) == GOLDEN_BOX
     assert np.allclose(numbers[4:], GOLDEN_COLOURS, atol=1e-6)
 
 
 def test_view_0_is_clean():
-    assert draw(PAPER, 3, "ff", 0, 10, 20).tolist() == CLEAN.tolist() == [0, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0]
+    assert view_numbers(PAPER, 3, "ff", 0, 10, 20).tolist() == CLEAN.tolist() == [0, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0]
 
 
 @given(st.integers(0, 2**31), st.text("0123456789abcdef", min_size=1), st.integers(1, 99), sides, sides)
 def test_every_number_lies_where_the_distribution_says(seed, sample_id, view, width, height):
-    numbers = dict(zip(COLUMNS, draw(PAPER, seed, sample_id, view, width, height).tolist(), strict=True))
+    numbers = dict(zip(COLUMNS, view_numbers(PAPER, seed, sample_id, view, width, height).tolist(), strict=True))
     top, left, crop_height, crop_width = crop_box(np.array(list(numbers.values()), np.float32), width, height)
     assert 0 <= left <= left + crop_width <= width
     assert 0 <= top <= top + crop_height <= height
     assert crop_width >= 1
     assert crop_height >= 1
-    assert possible(np.array(list(numbers.values()), np.float32))
+    assert is_drawable(np.array(list(numbers.values()), np.float32))
     assert numbers["flip"] in (0, 1)
     assert numbers["grey"] in (0, 1)
     assert numbers["order"] in range(24)
@@ -57,7 +57,7 @@ def test_neither_order_nor_company_changes_a_view():
     samples = [("aa", 30, 40), ("bb", 50, 20), ("cc", 10, 10)]
     together = draw_many(PAPER, 1, samples, range(4))
     backwards = draw_many(PAPER, 1, samples[::-1], range(4))[::-1]
-    alone = draw(PAPER, 1, "bb", 3, 50, 20)
+    alone = view_numbers(PAPER, 1, "bb", 3, 50, 20)
     assert (together == backwards).all()
     assert (together[1, 3] == alone).all()
 
@@ -94,6 +94,6 @@ def test_shares_are_the_papers():
     ],
 )
 def test_numbers_of_no_view_are_known(column, number):
-    numbers = np.stack([draw(PAPER, 0, "ab", view, 30, 20) for view in range(4)])
+    numbers = np.stack([view_numbers(PAPER, 0, "ab", view, 30, 20) for view in range(4)])
     numbers[2, COLUMNS.index(column)] = number
-    assert possible(numbers).tolist() == [True, True, False, True]
+    assert is_drawable(numbers).tolist() == [True, True, False, True]
