@@ -3,10 +3,25 @@
 from collections.abc import Iterable
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
+from pipeline.config import Section
 from pipeline.errors import ConfigError
+
+
+class AveragingSettings(Section):
+    """EoA averages from update `start`; a shorter run from a share of its steps."""
+
+    start: int | None = Field(None, ge=1)
+    start_fraction: float | None = Field(None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _one_of_both(self):
+        if (self.start is None) == (self.start_fraction is None):
+            raise ValueError("set either `start` or `start_fraction`")
+        return self
 
 
 def first_averaged(steps: int, start: int | None, start_fraction: float | None) -> int:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline import experiment
 from pipeline.errors import ScmdError, resource_error
-from pipeline.experiment import DEFAULT
+from pipeline.experiment import places
+from pipeline.experiment.places import DEFAULT
 from pipeline.progress import say
 
 app = typer.Typer(
@@ -32,7 +32,7 @@ def samples(experiment_file: ExperimentFile = DEFAULT) -> None:
     """Read every image once: a table with a row a sample, and a quarantine list with reasons."""
     from pipeline.stages import samples as stage
 
-    stage.run(experiment.load(experiment_file))
+    stage.run(places.load(experiment_file))
 
 
 @app.command()
@@ -44,10 +44,9 @@ def teacher(
     ] = False,
 ) -> None:
     """Stage one: run CLIP once over every view and prompt, or over what a cache still lacks."""
-    from pipeline.stages import forecast
     from pipeline.stages import teacher as stage
 
-    (forecast if plan else stage).run(experiment.load(experiment_file), workers)
+    (stage.foretell if plan else stage.run)(places.load(experiment_file), workers)
 
 
 @app.command()
@@ -55,7 +54,7 @@ def pixels(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) 
     """Render the recorded views once at the student's size."""
     from pipeline.stages import pixels as stage
 
-    stage.run(experiment.load(experiment_file), workers)
+    stage.run(places.load(experiment_file), workers)
 
 
 @app.command()
@@ -69,7 +68,7 @@ def student(
     """Stage two: train one student against the cache and measure it. No teacher is loaded."""
     from pipeline.stages import student as stage
 
-    stage.run(experiment.load(experiment_file), results, held_out, method, trial)
+    stage.run(places.load(experiment_file), results, held_out, method, trial)
 
 
 @app.command()
@@ -77,7 +76,7 @@ def report(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS
     """The table of all finished trials of an experiment."""
     from pipeline.stages import report as stage
 
-    stage.run(experiment.load(experiment_file), results)
+    stage.run(places.load(experiment_file), results)
 
 
 @app.command()
@@ -91,9 +90,9 @@ def run(
     workers: Workers = CORES,
 ) -> None:
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
-    from pipeline.stages import whole as stage
+    from pipeline.stages import run as stage
 
-    stage.run(experiment.load(experiment_file), results, page, jobs, workers)
+    stage.run(places.load(experiment_file), results, page, jobs, workers)
 
 
 @app.command()
@@ -118,7 +117,7 @@ MOST = 1_000_000
 
 
 def _folder(folder: Path | None, experiment_file: Path) -> Path:
-    return folder or experiment.load(experiment_file).cache_folder
+    return folder or places.load(experiment_file).cache_folder
 
 
 @cache.command("info")
@@ -151,29 +150,29 @@ def cache_verify(
     from pipeline.stages import caches as stage
 
     place = _folder(folder, experiment_file)
-    stage.run_verify(place)
+    stage.whole(place)
     if replay:
-        stage.replay(experiment.load(experiment_file), place, replay)
+        stage.drawn_again(places.load(experiment_file), place, replay)
     if against_teacher:
-        stage.against_teacher(experiment.load(experiment_file), place, against_teacher)
+        stage.encoded_again(places.load(experiment_file), place, against_teacher)
 
 
 @cache.command("repair")
 def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
     """Compute what is damaged again, and nothing else, with the teacher and images of the experiment."""
-    from pipeline.stages import repair as stage
+    from pipeline.stages import caches as stage
 
-    stage.run(experiment.load(experiment_file), workers)
+    stage.repaired(places.load(experiment_file), workers)
 
 
-icons = typer.Typer(help="How the embedded benchmark and its teacher were made (needs `pip install scmd[icons]`).")
+icons = typer.Typer(help="How the embedded data set and its teacher were made (needs `pip install scmd[icons]`).")
 app.add_typer(icons, name="icons")
 Package = Annotated[Path, typer.Argument(help="The unpacked npm package @iconify/json.")]
 
 
 @icons.command("build")
 def icons_build(package: Package) -> None:
-    """Make the benchmark's Parquet from the icon package."""
+    """Make the data set's Parquet from the icon package."""
     from pipeline.stages import icons as stage
 
     stage.run_build(package)
@@ -192,7 +191,7 @@ def icons_pretrain(
 
 @icons.command("measure")
 def icons_measure() -> None:
-    """Zero-shot and linear-probe accuracy of the icons teacher on the benchmark."""
+    """Zero-shot and linear-probe accuracy of the icons teacher on the data set."""
     from pipeline.stages import icons as stage
 
     stage.run_measure()

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline import config, experiment
-from pipeline.experiment import Experiment, StudentSettings
+from pipeline import config
+from pipeline.experiment import places
+from pipeline.experiment.schema import Experiment, StudentSettings
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.teacher.settings import TeacherSettings
 from tests.conftest import ROOT
@@ -24,7 +25,7 @@ def test_a_configuration_validates(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_an_experiment_finds_its_parts(path):
-    plan = experiment.load(path)
+    plan = places.load(path)
     if plan.dataset.domains:
         assert set(plan.experiment.matrix.held_out) <= set(plan.dataset.domains)
 

@@ -1,1 +1,1 @@
-"""How the embedded benchmark and its teacher were made; only `stages` calls it."""
+"""How the embedded data set and its teacher were made; only `stages` calls it."""

@@ -1,4 +1,4 @@
-"""The icon package → the benchmark's Parquet, the teacher's corpus, and the NOTICE of both."""
+"""The icon package → the data set's Parquet, the teacher's corpus, and the NOTICE of both."""
 
 import io
 from collections import Counter
@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.icons.benchmark import (
+from pipeline.icons import corpus
+from pipeline.icons.corpus import Pairs
+from pipeline.icons.iconify import descriptors, rasterise_all, read_collections, read_set
+from pipeline.icons.selection import (
     CLASSES,
     DOMAINS,
     FEATURE_COSINE,
@@ -22,14 +25,13 @@ from pipeline.icons.benchmark import (
     fill_cells,
     without_twins,
 )
-from pipeline.icons.corpus import Pairs
-from pipeline.icons.iconify import descriptors, rasterise_all, read_set
+from pipeline.progress import say, track
 
 Embed = Callable[[np.ndarray], np.ndarray]
 
 
 def draw_candidates(package: Path) -> tuple[list[Candidate], np.ndarray]:
-    """All icons that could stand in the benchmark, shortest names first, and their (N, 64, 64, 3) uint8 pictures."""
+    """All icons that could stand in the data set, shortest names first, and their (N, 64, 64, 3) uint8 pictures."""
     sets = {prefix: read_set(package, prefix) for prefixes in DOMAINS.values() for prefix in prefixes}
     pool = candidates(sets)
     drawn = [
@@ -58,7 +60,7 @@ def choose(pool: list[Candidate], images: np.ndarray, embed: Embed) -> tuple[lis
     return pool, images
 
 
-def write_benchmark(pool: Sequence[Candidate], images: np.ndarray, path: Path) -> None:
+def write_data_set(pool: Sequence[Candidate], images: np.ndarray, path: Path) -> None:
     """Sorted by domain, class and published name: image (PNG), domain, label, icon set and name."""
     order = sorted(
         range(len(pool)), key=lambda at: (pool[at].domain, pool[at].label, pool[at].icon.prefix, pool[at].icon.name)
@@ -106,3 +108,14 @@ def notice(collections: dict[str, dict], sections: dict[str, list[str]]) -> str:
             )
         lines.append("")
     return "\n".join(lines)
+
+
+def read_corpus(package: Path) -> Pairs:
+    """Draws all pairs of the corpus, set by set (some 2 GB of pictures)."""
+    _, candidates = draw_candidates(package)
+    count = len(corpus.allowed_sets(read_collections(package)))
+    parts = []
+    for prefix, resembling, pairs in track(corpus.gather(package, candidates), count, "drawing sets"):
+        say(f"{prefix}: {len(pairs.names)} icons, {resembling} left out as they resemble the data set's")
+        parts.append(pairs)
+    return corpus.joined(parts)

@@ -1,6 +1,6 @@
 """The teacher's corpus: every other permissive set of the package, as (icon, name) pairs.
 
-Nothing of the benchmark is in it: not its sets, not what is derived from them, not a drawing that resembles one of its
+Nothing of the data set is in it: not its sets, not what is derived from them, not a drawing that resembles one of its
 candidates. Emoji, logos and flags are left out, as they are pictures of another kind.
 """
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.icons.benchmark import DOMAINS, TWIN_COSINE, near
 from pipeline.icons.iconify import Icon, descriptors, rasterise_all, read_collections, read_set, words
+from pipeline.icons.selection import DOMAINS, TWIN_COSINE, near
 
 PERMISSIVE = frozenset("MIT ISC Apache-2.0 BSD-3-Clause CC0-1.0 CC-BY-3.0 CC-BY-4.0 Unlicense".split())
-# The benchmark's sets, other themes of them, and forks of them.
+# The data set's sets, other themes of them, and forks of them.
 BENCHMARK_FAMILIES = re.compile(
     r"^(streamline|icon-park|fa\d?(-|$)|bx|boxicons|la$|feather|tabler|lucide|iconoir|flat-color|pixel|memory|dinkie|"
     r"marketeq|mingcute|ph$)"
@@ -44,12 +44,12 @@ class Pairs:
 
 def allowed_sets(collections: dict[str, dict]) -> list[str]:
     """Prefixes of the corpus, sorted."""
-    benchmark = {prefix for prefixes in DOMAINS.values() for prefix in prefixes}
+    of_data_set = {prefix for prefixes in DOMAINS.values() for prefix in prefixes}
     return sorted(
         prefix
         for prefix, facts in collections.items()
         if facts["license"].get("spdx") in PERMISSIVE
-        and prefix not in benchmark
+        and prefix not in of_data_set
         and not BENCHMARK_FAMILIES.search(prefix)
         and not OTHER_PICTURES.search(prefix)
         and facts.get("category") not in OTHER_CATEGORIES
@@ -63,12 +63,12 @@ def captions(icon: Icon) -> tuple[str, ...]:
     return tuple(text for text in texts if text and len(text.split()) <= MAX_WORDS)
 
 
-def gather(package: Path, benchmark_images: np.ndarray) -> Iterator[tuple[str, int, Pairs]]:
-    """Yields set by set: prefix, how many of its icons resemble a benchmark image, and the pairs that stay.
+def gather(package: Path, images_of_data_set: np.ndarray) -> Iterator[tuple[str, int, Pairs]]:
+    """Yields set by set: prefix, how many of its icons resemble one of its images, and the pairs that stay.
 
     Exact copies of a drawing under the same caption (grid sizes) are kept once.
     """
-    known = descriptors(benchmark_images)
+    known = descriptors(images_of_data_set)
     seen: set[bytes] = set()
     drawings: Counter[tuple[str, str]] = Counter()
     for prefix in allowed_sets(read_collections(package)):

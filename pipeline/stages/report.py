@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline import report, results
 from pipeline.errors import InputError
-from pipeline.experiment import Plan
+from pipeline.experiment.places import Plan
 from pipeline.progress import say
 
 

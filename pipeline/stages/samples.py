@@ -1,6 +1,7 @@
 """Images → samples table and quarantine list."""
 
-from pipeline.experiment import Plan, require_domain
+from pipeline.experiment.places import Plan
+from pipeline.experiment.warnings import require_domain
 from pipeline.progress import say, warn
 from pipeline.samples import dataset, table
 

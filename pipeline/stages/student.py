@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline import experiment as experiments
 from pipeline import replay, results, training
 from pipeline.averaging import first_averaged
 from pipeline.batches import Lessons, Steps
@@ -15,13 +14,15 @@ from pipeline.cache.reader import TeacherCache
 from pipeline.engine.device import device
 from pipeline.errors import InputError
 from pipeline.evaluation import Exam
-from pipeline.experiment import Plan
+from pipeline.experiment.places import Plan
+from pipeline.experiment.warnings import require_domain, require_pair, schedule_warning
+from pipeline.matching import drawn_pictures, open_matching, views_digest
 from pipeline.methods import METHODS
 from pipeline.progress import say, warn
 from pipeline.provenance import versions
+from pipeline.samples import table
 from pipeline.samples.splits import is_out, seed_hash
 from pipeline.samples.table import Samples
-from pipeline.stages.opening import opened_cache, rendered_pictures, views_digest
 from pipeline.student import build
 from pipeline.teacher import zero_shot
 from pipeline.views import pictures
@@ -33,11 +34,12 @@ LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
 def run(plan: Plan, results_folder: Path, held_out: str, method: str, trial: int) -> None:
     """Trains, measures and writes one trial. Raises the errors of what it opens before the first step."""
     method_settings = plan.experiment.method(method)
-    samples, cache = opened_cache(plan)
-    experiments.require_domain(held_out, samples.domains)
+    samples = table.read(plan.samples_folder)
+    cache = open_matching(plan.cache_folder, plan.teacher, samples)
+    require_domain(held_out, samples.domains)
     sources = [name for name in samples.domains if name != held_out]
-    experiments.require_pair(plan.student, method_settings, len(sources))
-    if warning := experiments.schedule_warning(plan.student, method_settings, len(sources)):
+    require_pair(plan.student, method_settings, len(sources))
+    if warning := schedule_warning(plan.student, method_settings, len(sources)):
         warn(warning)
     images = plan.student.batch * len(sources)
     say(f"{held_out} held out, {method}, trial {trial}: {plan.student.steps} steps of {images} images")
@@ -118,7 +120,7 @@ def trial_folder(results_folder: Path, held_out: str, method: str, trial: int) -
 
 def _exam(plan: Plan, samples: Samples, cache: TeacherCache, trial: int) -> Exam:
     """All samples with the student's pictures of them, after a replay has shown that these are what the teacher saw."""
-    rendered = rendered_pictures(plan, samples, cache)
+    rendered = drawn_pictures(plan.dataset, samples, cache, plan.experiment.pixels.size)
     shown: Pictures = rendered
     if pictures.facts(plan.pixels_folder)["stored"]:
         shown = StoredPictures(plan.pixels_folder, views_digest(samples, cache, rendered.numbers), rendered)

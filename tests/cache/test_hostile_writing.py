@@ -10,7 +10,7 @@ from pipeline.cache import ledger, lock, reader, verify
 from pipeline.cache.ledger import Entry, Ledger
 from pipeline.cache.writer import copy_image_pass
 from pipeline.errors import CacheError
-from pipeline.stages import site as sites
+from pipeline.stage_one import target
 from tests.cache.test_cache import ALL, SHAPE, arrays, assert_whole, make
 from tests.conftest import files
 from tests.faults import disk, small
@@ -80,7 +80,7 @@ def test_folders_without_end_are_refused(begun):
         deep = deep / "d"
     deep.mkdir(parents=True)
     with pytest.raises(CacheError, match="deeper than any of a cache"):
-        sites.recover(begun)
+        target.recover(begun)
     with pytest.raises(CacheError, match="deeper than any of a cache"):
         list(verify.faults(begun))
 

@@ -10,26 +10,26 @@ from pipeline.cache.files import require_writable
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS
 from pipeline.cache.origin import Origins
 from pipeline.cache.writer import HEAD_PATHS, Writer, switch
-from pipeline.stages import site as sites
+from pipeline.stage_one import target
 from tests.cache.test_cache import MADE_BY, SHAPE, TEXTS, arrays, attributes, rows
 
 
 def build(folder: Path, count: int = 10, views: int = 3, seed: int = 0, chain: str = "raw") -> None:
     """What `scmd teacher` does: recover, look, complete, and switch where another cache stood."""
     identity = attributes(SHAPE, "raw", seed=seed).identity
-    sites.recover(folder)
-    site = sites.choose(folder, identity, rows(count), views, SHAPE.block, chain)
-    harmed = {fault.path for fault in sites.prepare(site, folder)}
-    shape = replace(SHAPE, samples=len(site.rows), views=site.views)
-    origins = Origins.of_cache(identity, site.rows, site.block)
-    cache = Writer(site.folder, shape, site.chain, origins, MADE_BY, harmed)
+    target.recover(folder)
+    there = target.choose(folder, identity, rows(count), views, SHAPE.block, chain)
+    harmed = {fault.path for fault in target.prepare(there, folder)}
+    shape = replace(SHAPE, samples=len(there.rows), views=there.views)
+    origins = Origins.of_cache(identity, there.rows, there.block)
+    cache = Writer(there.folder, shape, there.chain, origins, MADE_BY, harmed)
     if cache.missing(tuple(VIEW_ARRAYS)):
-        require_writable(site.folder)
-    if not site.begun or harmed & HEAD_PATHS or reader.open_any(site.folder).shape != shape:
+        require_writable(there.folder)
+    if not there.begun or harmed & HEAD_PATHS or reader.open_any(there.folder).shape != shape:
         text = np.arange(40, dtype=np.float32).reshape(2, 4, 5) + seed
-        cache.write_head(attributes(shape, site.chain, seed=seed), site.rows, TEXTS, text)
+        cache.write_head(attributes(shape, there.chain, seed=seed), there.rows, TEXTS, text)
     for some in (IMAGE_ARRAYS, ("logits",)):
         for work in cache.missing(some):
             cache.write(work, {name: values + values.dtype.type(seed) for name, values in arrays(shape, work).items()})
-    if site.folder != folder:
-        switch(site.folder, folder)
+    if there.folder != folder:
+        switch(there.folder, folder)

@@ -1,4 +1,4 @@
-"""The embedded benchmark as it ships: its rules, and that the teacher never saw it."""
+"""The embedded data set as it ships: its rules, and that the teacher never saw it."""
 
 import hashlib
 import json
@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
-from pipeline.icons import benchmark, corpus, iconify
-from pipeline.icons.benchmark import CLASSES, DOMAINS, MINIMUM, PER_CELL, TWIN_COSINE
+from pipeline.icons import corpus, iconify, selection
 from pipeline.icons.iconify import Icon
+from pipeline.icons.selection import CLASSES, DOMAINS, MINIMUM, PER_CELL, TWIN_COSINE
 from pipeline.samples.images import decode
 from tests.conftest import ROOT
 
@@ -38,11 +38,11 @@ def test_every_cell_has_enough_and_none_too_many(table):
 def test_every_image_is_a_64_pixel_picture_with_set_and_name(table, images):
     assert images.shape == (len(table), 64, 64, 3)
     assert all(row["set"] in DOMAINS[row["domain"]] for row in table)
-    assert all(benchmark.label_of(row["name"]) == row["label"] for row in table)
+    assert all(selection.label_of(row["name"]) == row["label"] for row in table)
 
 
 def test_no_design_stands_twice(table):
-    designs = [benchmark.design(Icon(row["set"], row["name"], (), "")) for row in table]
+    designs = [selection.design(Icon(row["set"], row["name"], (), "")) for row in table]
     assert len(set(designs)) == len(designs)
 
 
@@ -53,7 +53,7 @@ def test_no_picture_has_a_twin(images):
     assert similar.max() <= TWIN_COSINE + 1e-6
 
 
-def test_the_teacher_read_no_icon_and_no_set_of_the_benchmark(images):
+def test_the_teacher_read_no_icon_and_no_set_of_the_data_set(images):
     read = pq.read_table(DATA / "icons_teacher/corpus.parquet")
     assert read.num_rows > 100_000
     prefixes = set(read["set"].to_pylist())

@@ -1,11 +1,11 @@
-"""The rules by which icons become benchmark or corpus, on icons made up here."""
+"""The rules by which icons become data set or corpus, on icons made up here."""
 
 import json
 
 import numpy as np
 import torch
 
-from pipeline.icons import augment, benchmark, corpus, iconify, pretrain
+from pipeline.icons import augment, corpus, iconify, pretrain, selection
 from pipeline.icons.iconify import Icon
 
 
@@ -19,39 +19,39 @@ def test_words_leave_out_numbers_and_style():
 
 
 def test_a_label_is_the_one_class_whose_word_stands_in_the_name():
-    assert benchmark.label_of("alarm-clocks-2") == "clock"
-    assert benchmark.label_of("gear") == "setting"
-    assert benchmark.label_of("music-file") is None
-    assert benchmark.label_of("tree") is None
-    assert benchmark.label_of("handle") is None
+    assert selection.label_of("alarm-clocks-2") == "clock"
+    assert selection.label_of("gear") == "setting"
+    assert selection.label_of("music-file") is None
+    assert selection.label_of("tree") is None
+    assert selection.label_of("handle") is None
 
 
 def test_variants_and_themes_are_one_design():
-    assert benchmark.design(icon("streamline-plump-color", "bell-1-flat")) == ("streamline", "bell-1")
-    assert benchmark.design(icon("streamline-freehand", "bell-1")) == ("streamline", "bell-1")
-    assert benchmark.design(icon("pixel", "bell-solid")) == ("pixel", "bell")
-    assert benchmark.design(icon("lucide", "bell")) != benchmark.design(icon("tabler", "bell"))
+    assert selection.design(icon("streamline-plump-color", "bell-1-flat")) == ("streamline", "bell-1")
+    assert selection.design(icon("streamline-freehand", "bell-1")) == ("streamline", "bell-1")
+    assert selection.design(icon("pixel", "bell-solid")) == ("pixel", "bell")
+    assert selection.design(icon("lucide", "bell")) != selection.design(icon("tabler", "bell"))
 
 
 def test_of_a_design_one_candidate_stays_and_short_names_come_first():
-    sets = {prefix: [] for prefixes in benchmark.DOMAINS.values() for prefix in prefixes}
+    sets = {prefix: [] for prefixes in selection.DOMAINS.values() for prefix in prefixes}
     sets["lucide"] = [icon("lucide", "lock-key-old"), icon("lucide", "lock")]
     sets["streamline-freehand"] = [icon("streamline-freehand", "hand-high")]
     sets["streamline-freehand-color"] = [icon("streamline-freehand-color", "hand-high")]
     sets["ph"] = [icon("ph", "file-fill"), icon("ph", "file-bold")]
-    names = [candidate.icon.name for candidate in benchmark.candidates(sets)]
+    names = [candidate.icon.name for candidate in selection.candidates(sets)]
     assert sorted(names[:2]) == ["file-fill", "lock"]
     assert names[2:] == ["hand-high", "lock-key-old"]
 
 
 def test_twins_are_dropped_in_order_of_preference():
     rows = np.array([[1, 0], [0, 1], [0.999, 0.0447]], np.float32)
-    assert benchmark.without_twins(rows, 0.96).tolist() == [0, 1]
-    assert benchmark.near(rows[2:], rows[:1], 0.96).tolist() == [True]
-    assert benchmark.near(rows[2:], rows[:0], 0.96).tolist() == [False]
+    assert selection.without_twins(rows, 0.96).tolist() == [0, 1]
+    assert selection.near(rows[2:], rows[:1], 0.96).tolist() == [True]
+    assert selection.near(rows[2:], rows[:0], 0.96).tolist() == [False]
 
 
-def test_sets_of_the_benchmark_their_kin_and_other_pictures_are_not_read():
+def test_sets_of_the_data_set_their_kin_and_other_pictures_are_not_read():
     def facts(licence="MIT", category="UI 24px"):
         return {"license": {"spdx": licence}, "category": category}
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import experiment
 from pipeline.cache import ledger, reader
 from pipeline.cache.layout import METADATA, encode
 from pipeline.cache.rows import read_rows, rows_file
 from pipeline.cache.writer import HEAD_PATHS
+from pipeline.experiment import places
+from pipeline.stage_one import task
 from pipeline.stages import teacher
 from tests.cache.test_hostile import sign
 from tests.conftest import change, draw_image, files, ok, refused, run_scmd
@@ -148,8 +149,8 @@ def test_repair_of_a_harmed_head_refuses_another_configuration(ready, path):
 def test_the_head_of_a_compressed_cache_comes_back_whatever_the_configuration_now_says_of_blocks(ready, monkeypatch):
     shutil.rmtree(ready / CACHE)
     monkeypatch.chdir(ready)
-    monkeypatch.setattr(teacher, "CHAIN", "zstd")
-    teacher.run(experiment.load(Path("configs/experiment.yaml")), workers=0)
+    monkeypatch.setattr(task, "CHAIN", "zstd")
+    teacher.run(places.load(Path("configs/experiment.yaml")), workers=0)
     before = files(ready / CACHE)
     change(ready, "teachers/tiny.yaml", views=2, block=5)
     for path in METADATA:

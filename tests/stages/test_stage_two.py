@@ -8,13 +8,16 @@ import pytest
 from PIL import Image, ImageChops
 from safetensors.torch import load_file
 
-from pipeline import experiment, replay
+from pipeline import replay
 from pipeline.cache import reader
 from pipeline.errors import ReplayError
+from pipeline.experiment import places
+from pipeline.matching import drawn_pictures, open_matching
+from pipeline.samples import table
 from pipeline.samples.splits import is_out
-from pipeline.stages import opening, student
-from pipeline.views import render as rendering
+from pipeline.stages import student
 from pipeline.views.pictures import DrawnPictures
+from pipeline.views.render import crop_box, render
 from tests.conftest import change, ok, refused
 
 TRIAL = "results/trials/ink/scmd/0"
@@ -25,7 +28,7 @@ def test_it_runs_where_importing_open_clip_fails(ready):
     block = ready / "blocked"
     block.mkdir()
     (block / "open_clip.py").write_text("raise ImportError('stage two must not need a teacher')")
-    ok(*STUDENT, cwd=ready, env={"PYTHONPATH": f"{block}:{opening.__file__.rsplit('/pipeline/', 1)[0]}"})
+    ok(*STUDENT, cwd=ready, env={"PYTHONPATH": f"{block}:{replay.__file__.rsplit('/pipeline/', 1)[0]}"})
     assert json.loads((ready / TRIAL / "metrics.json").read_text())["method"] == "scmd"
 
 
@@ -79,8 +82,9 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
     for stage in ("samples", "teacher", "pixels"):
         ok(stage, cwd=ready)
     monkeypatch.chdir(ready)
-    plan = experiment.load(ready / "configs/experiment.yaml")
-    samples, cache = opening.opened_cache(plan)
+    plan = places.load(ready / "configs/experiment.yaml")
+    samples = table.read(plan.samples_folder)
+    cache = open_matching(plan.cache_folder, plan.teacher, samples)
     exam = student._exam(plan, samples, cache, 0)
     lessons = student._lessons(plan, cache, exam, ["clay", "neon"])
     assert len(samples.rows) == 37
@@ -100,14 +104,15 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
 # What the replay must stop, and what it must let pass.
 
 
-def check(project, monkeypatch=None, render=None, probes=lambda p: p, pictures=None) -> None:
+def check(project, monkeypatch=None, drawing=None, probes=lambda p: p, pictures=None) -> None:
     """The replay that precedes training, over a project's files."""
     monkeypatch.chdir(project)
-    plan = experiment.load(project / "configs/experiment.yaml")
-    samples, cache = opening.opened_cache(plan)
-    rendered = opening.rendered_pictures(plan, samples, cache)
-    if render:
-        monkeypatch.setattr(replay, "render", render)
+    plan = places.load(project / "configs/experiment.yaml")
+    samples = table.read(plan.samples_folder)
+    cache = open_matching(plan.cache_folder, plan.teacher, samples)
+    rendered = drawn_pictures(plan.dataset, samples, cache, plan.experiment.pixels.size)
+    if drawing:
+        monkeypatch.setattr(replay, "render", drawing)
     seen = probes(cache.column("pixel_probe"))
     rows = np.arange(len(cache.rows))
     replay.check(rows, rendered, seen, cache.attributes.render_size, pictures or rendered, 0)
@@ -133,7 +138,7 @@ def test_a_changed_image_file_is_stopped_by_name(ready):
 
 def test_a_mirrored_cache_is_stopped_as_mirrored(ready, monkeypatch):
     def mirrored(image, view, size):
-        return rendering.render(image, view, size)[:, ::-1]
+        return render(image, view, size)[:, ::-1]
 
     with pytest.raises(
         ReplayError, match=r"sample \w+/\w+/\d\.png, view [12]: the teacher saw another picture; it is mirrored"
@@ -143,7 +148,7 @@ def test_a_mirrored_cache_is_stopped_as_mirrored(ready, monkeypatch):
 
 def test_a_shifted_crop_is_stopped_as_shifted(ready, monkeypatch):
     def shifted(image, view, size):
-        return np.roll(rendering.render(image, view, size), 1, axis=1)
+        return np.roll(render(image, view, size), 1, axis=1)
 
     with pytest.raises(ReplayError, match=r"view \d: the teacher saw another picture; its crop is shifted"):
         check(ready, monkeypatch, shifted)
@@ -151,7 +156,7 @@ def test_a_shifted_crop_is_stopped_as_shifted(ready, monkeypatch):
 
 def test_a_library_that_draws_differently_is_stopped(ready, monkeypatch):
     def nearest(image, view, size):
-        top, left, height, width = rendering.crop_box(view, *image.size)
+        top, left, height, width = crop_box(view, *image.size)
         return np.asarray(
             image.crop((left, top, left + width, top + height)).resize((size, size), Image.Resampling.NEAREST)
         )
@@ -168,9 +173,10 @@ def test_stored_pixels_that_are_not_the_recorded_views_are_stopped(ready):
 
 def test_rendered_pictures_are_those_of_the_store(ready, monkeypatch):
     monkeypatch.chdir(ready)
-    plan = experiment.load(ready / "configs/experiment.yaml")
-    samples, cache = opening.opened_cache(plan)
-    rendered = opening.rendered_pictures(plan, samples, cache)
+    plan = places.load(ready / "configs/experiment.yaml")
+    samples = table.read(plan.samples_folder)
+    cache = open_matching(plan.cache_folder, plan.teacher, samples)
+    rendered = drawn_pictures(plan.dataset, samples, cache, plan.experiment.pixels.size)
     assert isinstance(rendered, DrawnPictures)
     stored = np.load(plan.pixels_folder / "pixels.npy")
     assert all((rendered[row] == stored[row]).all() for row in range(36))

@@ -11,13 +11,14 @@ import torch
 
 from pipeline import journal
 from pipeline.errors import InputError
-from pipeline.experiment import Plan, require_domain
+from pipeline.experiment.places import Plan
+from pipeline.experiment.warnings import require_domain
 from pipeline.journal import Journal, Sitting
+from pipeline.matching import open_matching, recorded_views, views_digest
 from pipeline.progress import say
 from pipeline.results import replace_text
 from pipeline.samples import table
 from pipeline.stages import pixels, report, samples, student, teacher
-from pipeline.stages.opening import opened_cache, recorded_views, views_digest
 from pipeline.views import pictures
 
 Trial = tuple[str, str, int]
@@ -27,11 +28,11 @@ def run(plan: Plan, results_folder: Path, page: Path | None, jobs: int, workers:
     """Stage one is completed, `jobs` trials run at a time, and the report (and the page) is written at the end."""
     samples.run(plan)
     matrix = plan.experiment.matrix
-    domains = table.read(plan.samples_folder).domains
+    known = table.read(plan.samples_folder)
     for held_out in matrix.held_out:
-        require_domain(held_out, domains)
+        require_domain(held_out, known.domains)
     teacher.run(plan, workers)
-    known, cache = opened_cache(plan)
+    cache = open_matching(plan.cache_folder, plan.teacher, known)
     if not pictures.is_current(plan.pixels_folder, views_digest(known, cache, recorded_views(cache))):
         pixels.run(plan, workers)
     trials = matrix.trials()

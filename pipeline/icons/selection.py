@@ -1,4 +1,4 @@
-"""The icons benchmark: which icons of the package are its images, by rule and without looking at a picture's content.
+"""The icons data set: which icons of the package are its images, by rule and without looking at a picture's content.
 
 A domain is a drawing style, a class a word of the icon's published name. Labels are cleanest where the word is the whole
 name, so the shortest names come first; names of more than two words enter only to fill a cell to `FLOOR`.
@@ -91,7 +91,7 @@ def design(icon: Icon) -> tuple[str, str]:
 
 
 def candidates(sets: dict[str, list[Icon]]) -> list[Candidate]:
-    """Every icon that could stand in the benchmark, one a design, shortest names first.
+    """Every icon that could stand in the data set, one a design, shortest names first.
 
     Of a design drawn in several sets or domains the digest of its name picks which rendering stays.
     """

@@ -6,26 +6,23 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.cache import documents, ledger, lock, metadata, reader, verify
-from pipeline.cache import identity as identities
 from pipeline.cache.files import read_file, sha256
+from pipeline.cache.identity import first_difference
 from pipeline.cache.layout import CHAINS, ROWS, Shape, place_of
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row, read_rows, rows_file
 from pipeline.errors import CacheError
-from pipeline.experiment import Plan
 from pipeline.progress import say
-from pipeline.stages import site as sites
-from pipeline.stages import teacher
-from pipeline.stages.site import Site
+from pipeline.stage_one.completing import complete
+from pipeline.stage_one.target import Target, recover, standing
+from pipeline.stage_one.task import Task
 
 
-def run(plan: Plan, workers: int) -> None:
+def repair(task: Task, workers: int) -> None:
     """Computes exactly what is harmed again; each file is replaced by its successor, none is deleted first."""
-    folder = plan.cache_folder
-    reader.require(folder)
-    task = teacher.task(plan)
+    folder = task.folder
     with lock.writing(folder):
-        sites.recover(folder)
+        recover(folder)
         found = list(verify.faults(folder))
         if not found:
             say(f"{folder}: whole; nothing to repair")
@@ -33,9 +30,9 @@ def run(plan: Plan, workers: int) -> None:
         for fault in found:
             say(f"{folder}: {fault}")
         harmed = {fault.path for fault in found}
-        site = _mended_site(task, harmed)
-        _forget_beyond(folder, task.shape(site))
-        teacher.complete(task, site, harmed, workers)
+        target = _mended_target(task, harmed)
+        _forget_beyond(folder, task.shape(target))
+        complete(task, target, harmed, workers)
         for stray in list(verify.strays(folder)):
             os.unlink(folder / stray.path)
         if left := list(verify.faults(folder)):
@@ -54,52 +51,52 @@ def _forget_beyond(folder: Path, shape: Shape) -> None:
                 ledger.commit(folder, name, {}, listed, kept)
 
 
-def _mended_site(task: teacher.Task, harmed: set[str]) -> Site:
-    """The site of a cache whose head may be harmed. Its identity and rows must be certain: chunks mean nothing without."""
-    folder = task.plan.cache_folder
+def _mended_target(task: Task, harmed: set[str]) -> Target:
+    """The target of a cache whose head may be harmed. Its identity and rows must be certain: chunks mean nothing without."""
+    folder = task.folder
     if ledger.path_of(ledger.HEAD) in harmed:
         cache = _confirmed_by_blocks(task)
-        return sites.standing(folder, cache.rows, cache.attributes)
+        return standing(folder, cache.rows, cache.attributes)
     head = ledger.read(folder, ledger.HEAD).files
     rows = _listed_rows(task, head[ROWS], harmed)
     if "zarr.json" in harmed:
-        return _listed_site(task, head["zarr.json"], rows)
+        return _listed_target(task, head["zarr.json"], rows)
     attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
     _require_same(attributes.identity, task)
-    return sites.standing(folder, rows, attributes)
+    return standing(folder, rows, attributes)
 
 
-def _require_same(identity: dict, task: teacher.Task) -> None:
-    if difference := identities.first_difference(identity, task.identity):
+def _require_same(identity: dict, task: Task) -> None:
+    if difference := first_difference(identity, task.identity):
         raise CacheError(
-            f"{task.plan.cache_folder}: {difference}; repair needs the teacher's and data set's configuration that the cache "
+            f"{task.folder}: {difference}; repair needs the teacher's and data set's configuration that the cache "
             "was made with"
         )
 
 
-def _listed_site(task: teacher.Task, entry: ledger.Entry, rows: list[Row]) -> Site:
+def _listed_target(task: Task, entry: ledger.Entry, rows: list[Row]) -> Target:
     """What a damaged `zarr.json` said: that which the configuration, or the blocks, give and whose file is the listed one."""
-    folder, settings = task.plan.cache_folder, task.plan.teacher
+    folder, settings = task.folder, task.settings
     files, _ = verify.listed_files(folder)
     chunks = [(place, listed.rows) for path, listed in files.items() if (place := place_of(path))]
     first = max((count for (_, block, _), count in chunks if block == 0 and count), default=settings.block)
     seen = max((view + 1 for (_, _, view), _ in chunks), default=settings.views)
     for chain, block, views in itertools.product(CHAINS, {settings.block, first}, {settings.views, seen}):
-        site = Site(folder, rows, views, block, chain, "", begun=True)
-        written = metadata.written(task.shape(site), chain, task.attributes(site))
+        target = Target(folder, rows, views, block, chain, "", begun=True)
+        written = metadata.written(task.shape(target), chain, task.attributes(target))
         if sha256(written["zarr.json"]) == entry.sha256:
-            return site
+            return target
     raise CacheError(
         f"{folder / 'zarr.json'}: damaged, and not what the configuration that is here gives; repair needs the "
         "configuration that the cache was made with, or restore it (`dvc checkout`)"
     )
 
 
-def _listed_rows(task: teacher.Task, entry: ledger.Entry, harmed: set[str]) -> list[Row]:
+def _listed_rows(task: Task, entry: ledger.Entry, harmed: set[str]) -> list[Row]:
     """The rows as they stand; where their file is harmed, those of the samples, if that gives the listed file."""
-    path = task.plan.cache_folder / ROWS
+    path = task.folder / ROWS
     if ROWS not in harmed:
-        return read_rows(read_file(task.plan.cache_folder, ROWS, entry.size), str(path))
+        return read_rows(read_file(task.folder, ROWS, entry.size), str(path))
     if sha256(rows_file(task.rows)) == entry.sha256:
         return task.rows
     raise CacheError(
@@ -108,9 +105,9 @@ def _listed_rows(task: teacher.Task, entry: ledger.Entry, harmed: set[str]) -> l
     )
 
 
-def _confirmed_by_blocks(task: teacher.Task) -> TeacherCache:
+def _confirmed_by_blocks(task: Task) -> TeacherCache:
     """A cache whose head's ledger is damaged, if a block's ledger says that it was made from such rows and features."""
-    folder = task.plan.cache_folder
+    folder = task.folder
     cache = reader.without_head_ledger(folder)
     _require_same(cache.identity, task)
     if not any(verify.confirmed_blocks(cache)):

@@ -10,39 +10,36 @@ from pipeline.cache import reader
 from pipeline.cache.layout import CHECKSUM, IMAGE_ARRAYS, VIEW_ARRAYS, Shape, byte_count
 from pipeline.cache.verify import visible_faults
 from pipeline.cache.writer import Work, Writer
-from pipeline.experiment import Plan
 from pipeline.progress import say
-from pipeline.stages import teacher
-from pipeline.stages.site import Site
-from pipeline.stages.teacher import Task
+from pipeline.stage_one.target import Target
+from pipeline.stage_one.task import Task
 
 HANDFUL = 32
 
 
-def run(plan: Plan, workers: int) -> None:
+def forecast(task: Task, workers: int) -> None:
     """Says it, and writes nothing."""
-    task = teacher.task(plan)
-    site = task.site()
-    say(site.found)
-    writer = _writer_of_what_stands(task, site)
+    target = task.target()
+    say(target.found)
+    writer = _writer_of_what_stands(task, target)
     shape = writer.shape
-    image_pass = writer.missing(IMAGE_ARRAYS) if site.begun or site.source else _all_of(shape, IMAGE_ARRAYS)
-    logits = writer.missing(("logits",)) if site.begun else _all_of(shape, ("logits",))
+    image_pass = writer.missing(IMAGE_ARRAYS) if target.begun or target.source else _all_of(shape, IMAGE_ARRAYS)
+    logits = writer.missing(("logits",)) if target.begun else _all_of(shape, ("logits",))
     encoded = [work for work in image_pass if "image_features" in work.arrays]
     pictures = sum(len(writer.rows_of(work)) * len(work.views) for work in encoded)
-    say(f"{pictures:,} pictures to encode, so that {len(site.rows):,} samples × {site.views} views stand")
+    say(f"{pictures:,} pictures to encode, so that {len(target.rows):,} samples × {target.views} views stand")
     whole = _bytes(_all_of(shape, tuple(VIEW_ARRAYS)), shape)
     say(f"{_bytes([*image_pass, *logits], shape):,} bytes of chunks to write; the whole cache has {whole:,}")
-    if site.source:
+    if target.source:
         say(f"besides, {_bytes(_all_of(shape, IMAGE_ARRAYS), shape):,} bytes of the image pass are copied")
     if pictures:
-        each = _seconds_a_picture(task, site, workers)
+        each = _seconds_a_picture(task, target, workers)
         say(f"about {pictures * each / 60:,.1f} minutes, at {1 / each:,.1f} pictures/s measured here")
 
 
-def _writer_of_what_stands(task: Task, site: Site) -> Writer:
+def _writer_of_what_stands(task: Task, target: Target) -> Writer:
     """A writer that is only asked: where the image pass is to be copied, of the cache that it is copied from."""
-    stands = replace(site, folder=site.source.folder, begun=True) if site.source else site
+    stands = replace(target, folder=target.source.folder, begun=True) if target.source else target
     harmed = {fault.path for fault in visible_faults(reader.open_any(stands.folder))} if stands.begun else set()
     return task.writer(stands, harmed)
 
@@ -61,14 +58,14 @@ def _bytes(todo: Sequence[Work], shape: Shape) -> int:
     )
 
 
-def _seconds_a_picture(task: Task, site: Site, workers: int) -> float:
+def _seconds_a_picture(task: Task, target: Target, workers: int) -> float:
     """From a handful of images in all their views. On a CPU drawing and encoding share the cores, on a GPU they overlap."""
-    images = task.pictures(site.rows)
+    images = task.pictures(target.rows)
     there = {sample.id for sample in task.samples.rows}
-    rows = [at for at, row in enumerate(site.rows) if row.id in there]
-    spread = np.linspace(0, len(rows) - 1, -(-HANDFUL // site.views)).astype(int)
+    rows = [at for at, row in enumerate(target.rows) if row.id in there]
+    spread = np.linspace(0, len(rows) - 1, -(-HANDFUL // target.views)).astype(int)
     started = time.perf_counter()
-    pixels = np.concatenate([images[rows[at], tuple(range(site.views))][0] for at in spread])
+    pixels = np.concatenate([images[rows[at], tuple(range(target.views))][0] for at in spread])
     drawn = time.perf_counter() - started
     for _ in range(2):  # the first call also warms up
         started = time.perf_counter()

@@ -1,12 +1,12 @@
-"""Where stage one builds, and what already stands there: the same cache, its image pass, or nothing of use."""
+"""Where a cache is built, and what already stands there: the same cache, its image pass, or nothing of use."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.cache import identity as identities
 from pipeline.cache import ledger, reader, writer
 from pipeline.cache.files import PARTIAL, STAGED, remove_folder, walk
+from pipeline.cache.identity import first_difference, image_part
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.reader import TeacherCache
 from pipeline.cache.rows import Row
@@ -15,7 +15,7 @@ from pipeline.errors import CacheError
 
 
 @dataclass(frozen=True)
-class Site:
+class Target:
     """The folder to write to, and the rows, views, block size and codec chain that the cache in it shall have.
 
     `found` tells what stands; a cache that is begun anew starts as a copy of the image pass of `source`, where there is one.
@@ -31,18 +31,18 @@ class Site:
     source: TeacherCache | None = None
 
 
-def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int, chain: str) -> Site:
+def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int, chain: str) -> Target:
     """Goes on in `folder` where its cache is of this identity or there is none; else builds beside it. Writes nothing.
 
     Rows are only appended, and a cache keeps its block size, its codec chain, and the rows and views that a block has begun.
     """
     old = _opened(folder)
     if old is None:
-        return Site(folder, rows, views, block, chain, f"{folder}: a new cache", False)
+        return Target(folder, rows, views, block, chain, f"{folder}: a new cache", False)
     if old.identity == identity:
         return _extended(old, rows, views, f"{folder}: {len(old.rows)} of {len(rows)} samples listed")
-    difference = identities.first_difference(old.identity, identity)
-    only_text = identities.image_part(old.identity) == identities.image_part(identity)
+    difference = first_difference(old.identity, identity)
+    only_text = image_part(old.identity) == image_part(identity)
     found = (
         f"{folder}: only the text differs ({difference}); no image needs the teacher again"
         if only_text
@@ -55,12 +55,12 @@ def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int
     if only_text:
         wider = _extended(old, rows, views, found)
         return replace(wider, folder=beside, begun=False, source=old)
-    return Site(beside, rows, views, block, chain, found, False)
+    return Target(beside, rows, views, block, chain, found, False)
 
 
-def standing(folder: Path, rows: list[Row], attributes: Attributes, found: str = "") -> Site:
+def standing(folder: Path, rows: list[Row], attributes: Attributes, found: str = "") -> Target:
     """A cache in use that keeps what it says of itself."""
-    return Site(folder, rows, attributes.views, attributes.block, attributes.codec, found, begun=True)
+    return Target(folder, rows, attributes.views, attributes.block, attributes.codec, found, begun=True)
 
 
 def recover(folder: Path) -> None:
@@ -70,18 +70,18 @@ def recover(folder: Path) -> None:
         ledger.recover(place)
 
 
-def prepare(site: Site, folder: Path) -> list[Fault]:
+def prepare(target: Target, folder: Path) -> list[Fault]:
     """Clears what is of no use and copies what is; returns what a look at a cache in use finds wrong with it."""
-    if site.begun:
-        if site.folder == folder:
+    if target.begun:
+        if target.folder == folder:
             remove_folder(_beside(folder))
-        return visible_faults(reader.open_any(site.folder))
-    for place in (folder, site.folder):
+        return visible_faults(reader.open_any(target.folder))
+    for place in (folder, target.folder):
         _require_nothing_else(place)
     remove_folder(_beside(folder))
-    remove_folder(site.folder)
-    if site.source:
-        writer.copy_image_pass(site.source, site.folder)
+    remove_folder(target.folder)
+    if target.source:
+        writer.copy_image_pass(target.source, target.folder)
     return []
 
 
@@ -108,8 +108,9 @@ def _opened(folder: Path) -> TeacherCache | None:
     return reader.open_any(folder) if reader.exists(folder) else None
 
 
-def _extended(begun: TeacherCache, rows: list[Row], views: int, found: str) -> Site:
-    # What the head has and no block was a beginning of an extension: it binds nobody, as its images may be gone again.
+def _extended(begun: TeacherCache, rows: list[Row], views: int, found: str) -> Target:
+    # A run that was to extend the cache may have been stopped between its head and its first block. Rows and views that only
+    # the head names bind nobody: their images may be gone again. What a block has begun with stays.
     count, seen = begun.listed()
     kept = begun.rows[:count]
     known = {row.id for row in kept}

@@ -1,0 +1,1 @@
+"""An experiment: what its files say, where its own files lie, and what is checked before it runs."""
