@@ -1,6 +1,7 @@
-"""EoA's simple moving average of weights and buffers: what is evaluated and shipped is the average."""
+"""Which weights are evaluated and shipped. The student's own rule is EoA's simple moving average; a method may have another."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 import torch
 from pydantic import Field, model_validator
@@ -18,7 +19,7 @@ class AveragingSettings(Section):
     start_fraction: float | None = Field(None, gt=0, lt=1)
 
     @model_validator(mode="after")
-    def _one_of_both(self):
+    def _one_of_both(self) -> "AveragingSettings":
         if (self.start is None) == (self.start_fraction is None):
             raise ValueError("set either `start` or `start_fraction`")
         return self
@@ -33,10 +34,37 @@ def first_averaged(steps: int, start: int | None, start_fraction: float | None) 
     return max(1, start - 1)
 
 
+class Averaging(Protocol):
+    """Sees the weights after every update, and the validation loss at every evaluation. `model` is what is evaluated."""
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    def update(self, model: nn.Module) -> None:
+        """Takes in the weights after one more update."""
+        ...
+
+    def renew_statistics(self, images: Iterable[Tensor], device: torch.device) -> None:
+        """Measures trained batch norms of `model` anew where it is a mean: the mean of statistics is not the mean's."""
+        ...
+
+    def observe(self, loss: float) -> None:
+        """The sources' mean out-split loss of `model`, which was just evaluated."""
+        ...
+
+    def conclude(self) -> bool:
+        """After the last evaluation: whether `model` has now become the weights to ship, whatever was chosen before."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+
 class RunningMean:
     """Until update `first` the current weights; from then on the uniform mean of those after updates `first` … now."""
 
-    def __init__(self, model: nn.Module, first: int):
+    def __init__(self, model: nn.Module, first: int) -> None:
         self.first = first
         self.updates = 0
         self._average = AveragedModel(model, avg_fn=_mean, use_buffers=True)
@@ -46,15 +74,26 @@ class RunningMean:
         return self._average.module
 
     def update(self, model: nn.Module) -> None:
-        """Takes in the weights after one more update."""
         self.updates += 1
         if self.updates <= self.first:
             self._average.n_averaged.zero_()
         self._average.update_parameters(model)
 
     def renew_statistics(self, images: Iterable[Tensor], device: torch.device) -> None:
-        """Measures trained batch norms anew: the mean of their statistics is not the statistics of the mean."""
         update_bn(images, self._average, device)
+
+    def observe(self, loss: float) -> None:
+        pass
+
+    def conclude(self) -> bool:
+        return False
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {**self._average.state_dict(), "updates": torch.tensor(self.updates)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.updates = int(state["updates"])
+        self._average.load_state_dict({name: tensor for name, tensor in state.items() if name != "updates"})
 
 
 def _mean(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:

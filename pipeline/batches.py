@@ -1,104 +1,54 @@
-"""An endless stream of batches: pictures of recorded views, with the teacher's answers to those very views."""
+"""What a step learns from, and what the student says to it: two records that travel."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from pipeline.engine.workers import in_order
-from pipeline.views.pictures import Pictures
+# What is the same for every sample of every batch.
+SHARED = frozenset({"text", "template_text"})
 
 
-@dataclass(frozen=True)
 class Batch:
-    """`images` (B, 3, H, W) normalised, `labels` (B,) int64, `teacher_logits` (B, C) float32.
+    """B samples as tensors. Pictures and labels always; of the rest what the method's `needs` names, and nothing else.
 
-    `text` is the same for every batch: the (C, D) unit class embeddings.
+    `images` (B, 3, H, W) normalised float32, `labels` (B,) int64, `teacher_logits` (B, C) and `teacher_features` (B, D)
+    float32 of the very views shown (features not normalised), `domains` (B,) int64 among the sources, `rows` (B,) int64 in
+    the samples table; `text` (C, D) unit class embeddings, `template_text` (P, C, D) not normalised.
     """
 
     images: Tensor
     labels: Tensor
     teacher_logits: Tensor
+    teacher_features: Tensor
+    domains: Tensor
+    rows: Tensor
     text: Tensor
+    template_text: Tensor
+
+    def __init__(self, **fields: Tensor) -> None:
+        if unknown := fields.keys() - Batch.__annotations__.keys():
+            raise TypeError(f"a batch has no `{min(unknown)}` (it can carry {', '.join(Batch.__annotations__)})")
+        vars(self).update(fields)
+
+    if not TYPE_CHECKING:  # so that a misspelt name stays an error of types
+
+        def __getattr__(self, name: str) -> Tensor:
+            raise AttributeError(f"this batch carries no `{name}`: the method's `needs` does not name it")
 
     def part(self, indices: Tensor) -> "Batch":
         """The samples at (n,) indices, in their order."""
-        rows = (self.images[indices], self.labels[indices], self.teacher_logits[indices])
-        return Batch(*rows, self.text)
+        return Batch(**{name: one if name in SHARED else one[indices] for name, one in vars(self).items()})
 
-    def to(self, device: torch.device) -> "Batch":
-        return Batch(*(t.to(device, non_blocking=True) for t in vars(self).values()))
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the student says: `logits` (B, C), `embeddings` (B, D) in the teacher's space, `log_scale` ()."""
+    """What the student says: `features` (B, d), `logits` (B, C), `embeddings` (B, D) in the teacher's space, `log_scale` ()."""
 
+    features: Tensor
     logits: Tensor
     embeddings: Tensor
     log_scale: Tensor
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """Everything a batch is drawn from. `sources` holds for each source domain the samples of its in split.
-
-    `rows` maps a sample to its row in cache and pictures; `logits` is (N, V, C) float16 and `text` (C, D) float32.
-    """
-
-    pictures: Pictures
-    logits: np.ndarray
-    text: np.ndarray
-    rows: np.ndarray
-    labels: np.ndarray
-    sources: tuple[np.ndarray, ...]
-
-    @property
-    def views(self) -> int:
-        return self.logits.shape[1]
-
-
-def draw(
-    sources: tuple[np.ndarray, ...], views: int, per_domain: int, seed: int, step: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Samples and their views for a step, (B,) each: with replacement, `per_domain` of each source (DomainBed's rule).
-
-    A function of (seed, step): neither method, worker count nor earlier steps change it. View 0 is never drawn.
-    """
-    random = np.random.default_rng([seed, step])
-    samples = np.concatenate([source[random.integers(len(source), size=per_domain)] for source in sources])
-    return samples, random.integers(1, views, size=len(samples))
-
-
-def normalise(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """(B, H, W, 3) uint8 → (B, 3, H, W) float32."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
-    return (images - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-
-
-class Steps:
-    """Step number → batch; the same one in whatever process it is made."""
-
-    def __init__(self, lessons: Lessons, per_domain: int, seed: int, mean: tuple[float, ...], std: tuple[float, ...]):
-        self.lessons, self.per_domain, self.seed = lessons, per_domain, seed
-        self.mean, self.std = mean, std
-        self.text = torch.from_numpy(lessons.text)
-
-    def __getitem__(self, step: int) -> Batch:
-        lessons = self.lessons
-        samples, views = draw(lessons.sources, lessons.views, self.per_domain, self.seed, step)
-        rows = lessons.rows[samples]
-        return Batch(
-            normalise(lessons.pictures.take(rows, views), self.mean, self.std),
-            torch.from_numpy(lessons.labels[samples]),
-            torch.from_numpy(lessons.logits[rows, views].astype(np.float32)),
-            self.text,
-        )
-
-
-def stream(steps: Steps, first: int, last: int, workers: int, device: torch.device) -> Iterator[Batch]:
-    """The batches of steps `first` … `last` − 1, made by `workers` processes (0: in this one)."""
-    for batch in in_order(steps, range(first, last), workers):
-        yield batch.to(device)

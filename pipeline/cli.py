@@ -22,6 +22,10 @@ app = typer.Typer(
 ExperimentFile = Annotated[Path, typer.Option("--experiment", help="The experiment's configuration.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that decode and draw (0: none beside the main one).")]
 Results = Annotated[Path, typer.Option(help="Where students and the report go.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Trials that run at the same time; by default as many as there are cores, 8 at most."),
+]
 
 RESULTS = Path("results")
 CORES = min(os.cpu_count() or 1, 8)
@@ -60,15 +64,25 @@ def pixels(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) 
 @app.command()
 def student(
     held_out: Annotated[str, typer.Option(help="The domain that training never sees.")],
-    method: Annotated[str, typer.Option(help="A method that the experiment has settings for.")],
+    method: Annotated[str, typer.Option(help="A name under the experiment's `methods`.")],
     trial: Annotated[int, typer.Option(min=0, help="Seed of split, initial weights and data order.")] = 0,
     experiment_file: ExperimentFile = DEFAULT,
     results: Results = RESULTS,
 ) -> None:
-    """Stage two: train one student against the cache and measure it. No teacher is loaded."""
+    """Stage two, one trial: train a student against the cache and measure it. No teacher is loaded."""
     from pipeline.stages import student as stage
+    from pipeline.trials.key import TrialKey
 
-    stage.run(places.load(experiment_file), results, held_out, method, trial)
+    plan = places.load(experiment_file)
+    stage.run(plan, results, TrialKey(plan.experiment.student, held_out, method, 0, trial))
+
+
+@app.command()
+def students(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS, jobs: Jobs = None) -> None:
+    """Stage two, the whole experiment: run every trial that is not current, side by side."""
+    from pipeline.stages import students as stage
+
+    stage.run(places.load(experiment_file), results, jobs)
 
 
 @app.command()
@@ -86,7 +100,7 @@ def run(
     page: Annotated[
         Path | None, typer.Option(help="A Markdown page with the table, the machine and the duration.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials that run at the same time.")] = 1,
+    jobs: Jobs = None,
     workers: Workers = CORES,
 ) -> None:
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""

@@ -1,19 +1,25 @@
-"""A model on clean pictures → accuracy of every domain and split."""
+"""A model on clean pictures → what it answers, and the accuracy of every domain and split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from pipeline.batches import normalise
+from pipeline.training_set import normalised
 from pipeline.views.pictures import Pictures
+
+BATCH = 256
 
 
 @dataclass(frozen=True)
-class Exam:
-    """All samples of a data set with what they are judged by; arrays of one length, `out` the split."""
+class EvaluationSet:
+    """All samples of a data set with what they are judged by; arrays of one length, `out` the split.
+
+    `rows` maps a sample to its row in the pictures, `domains` holds indices of `names`.
+    """
 
     pictures: Pictures
     rows: np.ndarray
@@ -24,25 +30,48 @@ class Exam:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def split(self, name: str, *, out: bool) -> np.ndarray:
+        """(samples,) bool: a domain's out or in split."""
+        return (self.domains == list(self.names).index(name)) & (self.out == out)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Of every sample on its clean picture: `answers` (samples,) int64, `probabilities` (samples, C) float16, and `losses`
+    (samples,) float32, the cross-entropy with the label."""
+
+    answers: np.ndarray
+    probabilities: np.ndarray
+    losses: np.ndarray
+
 
 @torch.inference_mode()
-def predict(model: nn.Module, exam: Exam, device: torch.device, batch: int = 256) -> np.ndarray:
-    """(samples,) int64: the class of the largest logit for each clean picture (view 0)."""
+def predict(model: nn.Module, data: EvaluationSet, device: torch.device) -> Predictions:
+    """The answer to a picture is the class of the largest logit."""
     model.eval()
-    answers = []
-    for start in range(0, len(exam.rows), batch):
-        rows = exam.rows[start : start + batch]
-        pixels = exam.pictures.take(rows, np.zeros(len(rows), int))
-        answers.append(model(normalise(pixels, exam.mean, exam.std).to(device)).argmax(1).cpu().numpy())
-    return np.concatenate(answers)
+    answers, probabilities, losses = [], [], []
+    for start in range(0, len(data.rows), BATCH):
+        rows = data.rows[start : start + BATCH]
+        pixels = data.pictures.take(rows, np.zeros(len(rows), int))
+        logits = model(normalised(pixels, data.mean, data.std, device)).float()
+        labels = torch.from_numpy(data.labels[start : start + BATCH]).to(device)
+        answers.append(logits.argmax(1).cpu().numpy())
+        probabilities.append(logits.softmax(1).half().cpu().numpy())
+        losses.append(F.cross_entropy(logits, labels, reduction="none").cpu().numpy())
+    return Predictions(np.concatenate(answers), np.concatenate(probabilities), np.concatenate(losses))
 
 
-def accuracies(right: np.ndarray, exam: Exam) -> dict[str, float]:
+def accuracies(right: np.ndarray, data: EvaluationSet) -> dict[str, float]:
     """(samples,) bool → `{domain}_in` and `{domain}_out`, shares from 0 to 1 (DomainBed's records); no key for an empty split."""
     shares = {}
-    for index, name in enumerate(exam.names):
-        for split, chosen in (("in", ~exam.out), ("out", exam.out)):
-            judged = right[(exam.domains == index) & chosen]
+    for name in data.names:
+        for split, out in (("in", False), ("out", True)):
+            judged = right[data.split(name, out=out)]
             if len(judged):
                 shares[f"{name}_{split}"] = float(judged.mean())
     return shares
+
+
+def validation_loss(losses: np.ndarray, data: EvaluationSet, sources: Sequence[str]) -> float:
+    """(samples,) → the mean over source domains of their out splits' mean loss."""
+    return sum(float(losses[data.split(name, out=True)].mean()) for name in sources) / len(sources)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from pipeline.config import Section
 from pipeline.errors import InputError
-from pipeline.results import replace_text
+from pipeline.writing import replace_text
 
 
 class Sitting(Section):

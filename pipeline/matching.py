@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cache import reader
-from pipeline.cache.files import sha256
 from pipeline.cache.identity import digest, require_same
 from pipeline.cache.layout import FORMAT, VIEW_ARRAYS
 from pipeline.cache.reader import TeacherCache
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, InputError
 from pipeline.progress import say
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.images import DECODING_VERSION
@@ -17,8 +16,9 @@ from pipeline.samples.loading import loader
 from pipeline.samples.table import Samples
 from pipeline.teacher.settings import TeacherSettings, stated
 from pipeline.teacher.zero_shot import LOGITS_VERSION
-from pipeline.views.distribution import DRAWING_VERSION, Distribution, is_drawable
+from pipeline.views.distribution import DRAWING_VERSION, Distribution, in_known_columns, is_drawable
 from pipeline.views.pictures import DrawnPictures
+from pipeline.views.pixels import Wanted
 
 
 def distribution(settings: TeacherSettings, samples: Samples) -> Distribution:
@@ -70,21 +70,29 @@ def open_matching(folder: Path, settings: TeacherSettings, samples: Samples) -> 
 
 
 def recorded_views(cache: TeacherCache) -> np.ndarray:
-    """(N, V, 11): how every view of every row was drawn. Raises CacheError for numbers by which nothing can be drawn."""
-    numbers = cache.column("views")
+    """(N, V, 11): how every view of every row was drawn, by the columns that the cache says it has.
+
+    Raises CacheError for columns or numbers by which nothing can be drawn.
+    """
+    try:
+        numbers = in_known_columns(cache.column("views"), cache.attributes.view_columns)
+    except InputError as error:
+        raise CacheError(f"{cache.folder}: its {error}") from error
     if not (good := is_drawable(numbers)).all():
         row, view = (int(at) for at in np.argwhere(~good)[0])
         raise CacheError(f"{cache.folder}: row {row}, view {view}: its eleven numbers are not those of a view")
     return numbers
 
 
-def drawn_pictures(dataset: DatasetSettings, samples: Samples, cache: TeacherCache, size: int) -> DrawnPictures:
-    """The student's pictures of every row of a cache, drawn when they are asked for."""
-    return DrawnPictures(loader(dataset, samples, [row.id for row in cache.rows]), recorded_views(cache), size)
+def wanted_pictures(dataset: DatasetSettings, samples: Samples, cache: TeacherCache, views: int, size: int) -> Wanted:
+    """The student's pictures of every row of a cache, in the first `views` of its views: how they are drawn."""
+    ids = [row.id for row in cache.rows]
+    known = {sample.id for sample in samples.rows}
+    drawn = DrawnPictures(loader(dataset, samples, ids), recorded_views(cache)[:, :views], size)
+    return Wanted(ids, np.array([one in known for one in ids]), drawn)
 
 
-def views_digest(samples: Samples, cache: TeacherCache, numbers: np.ndarray) -> str:
-    """What a set of pixels was rendered from: the ids in order and which are there, decoding, and the recorded views."""
-    there = {sample.id for sample in samples.rows}
-    ids = [[row.id, row.id in there] for row in cache.rows]
-    return digest({"ids": ids, "exif": samples.exif, "views": sha256(numbers.tobytes())})
+def store_of_views(folder: Path, cache: TeacherCache) -> Path:
+    """The store of pictures below `folder` for caches with these views: prompts, teacher and number of rows make no other."""
+    parts = {name: cache.identity[name] for name in ("decoding", "drawing")}
+    return folder / digest({**parts, "columns": cache.attributes.view_columns})[:16]

@@ -1,15 +1,10 @@
 """Trials → one table: per held-out domain and on average, each method's accuracy with its number of trials."""
 
-import json
 import math
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
-
-from pipeline.errors import InputError
 
 ZERO_SHOT = "teacher zero-shot"
 
@@ -43,28 +38,6 @@ class Cell:
     def __str__(self) -> str:
         spread = f" ± {100 * self.error:.1f}" if self.trials > 1 else ""
         return f"{100 * self.mean:.1f}{spread} ({self.trials})"
-
-
-def read_trials(folder: Path, settings: Mapping[str, dict]) -> list[dict]:
-    """The metrics of every finished trial below a results folder whose card tells the `settings` of its method.
-
-    Raises InputError for a damaged file.
-    """
-    trials = []
-    for path in sorted(folder.glob("trials/*/*/*/metrics.json")):
-        try:
-            trial = json.loads(path.read_text())
-            card = json.loads(path.with_name("card.json").read_text())
-            if not {"held_out", "method", "trial", "accuracy", "teacher_zero_shot"} <= set(trial):
-                raise ValueError
-        except (OSError, ValueError):
-            raise InputError(
-                f"{path}: not the metrics of a finished trial; remove it and run that trial again"
-            ) from None
-        wanted = settings.get(trial["method"])
-        if wanted and all(card.get(key) == value for key, value in wanted.items()):
-            trials.append(trial)
-    return trials
 
 
 def cell(values: Sequence[float]) -> Cell | None:
@@ -105,18 +78,12 @@ def page(table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:
     return _PAGE.render(methods=methods, rows=rows, missing=missing)
 
 
-def missing_lines(trials: list[dict], wanted: list[tuple[str, str, int]], experiment: Path, results: Path) -> list[str]:
-    """Nothing where every wanted trial is there; else n of N, and the command for the first gap."""
-    there = {(t["held_out"], t["method"], t["trial"]) for t in trials}
-    gaps = [trial for trial in wanted if trial not in there]
-    if not gaps:
+def gap_lines(done: int, missing: int, outdated: int, command: str) -> list[str]:
+    """Nothing where every wanted trial is there; else n of N, what is left out and why, and the command that fills the gap."""
+    if not missing + outdated:
         return []
-    held_out, method, trial = gaps[0]
-    where, what, there_to = (shlex.quote(str(part)) for part in (experiment, held_out, results))
-    command = (
-        f"scmd student --experiment {where} --held-out {what} --method {method} --trial {trial} --results {there_to}"
-    )
-    return ["", f"{len(wanted) - len(gaps)} of {len(wanted)} trials are done; the first that is missing: `{command}`"]
+    others = f" {outdated} more were made from other settings, samples or caches, and are left out." if outdated else ""
+    return ["", f"{done} of {done + missing + outdated} trials are done.{others} `{command}` runs the rest."]
 
 
 def plain(table: dict[str, dict[str, Cell | None]]) -> dict:

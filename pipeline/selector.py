@@ -1,9 +1,38 @@
 """Which part of a batch to learn from: the hard samples first, everything at the end (paper section 3.1)."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.batches import Batch
+
+
+class Selector(Protocol):
+    """A method's rule. `predictor` is the student as the method lets it answer, in training mode."""
+
+    def chosen(self, step: int, predictor: nn.Module, batch: Batch) -> Tensor | None:
+        """(n,) indices of the samples to learn from at update `step` (from 0), or None for the whole batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class HardestFirst:
+    """The ⌊p · B⌋ of largest cross-entropy while `is_selecting`; at p = 1 the whole batch, and nothing is scored."""
+
+    hard_fraction: float
+    full_batch_fraction: float
+    steps: int
+
+    def chosen(self, step: int, predictor: nn.Module, batch: Batch) -> Tensor | None:
+        if self.hard_fraction == 1 or not is_selecting(step, self.steps, self.full_batch_fraction):
+            return None
+        return hardest(scores(predictor, batch), self.hard_fraction)
 
 
 def is_selecting(step: int, steps: int, full_batch_fraction: float) -> bool:
@@ -19,3 +48,21 @@ def kept(batch: int, hard_fraction: float) -> int:
 def hardest(losses: Tensor, hard_fraction: float) -> Tensor:
     """(B,) per-sample cross-entropies → (⌊p · B⌋,) indices of the largest, largest first, ties in batch order."""
     return torch.argsort(losses, descending=True, stable=True)[: kept(len(losses), hard_fraction)]
+
+
+@torch.no_grad()
+def scores(predictor: nn.Module, batch: Batch) -> Tensor:
+    """(B,) cross-entropies of the current student, normalised as a training pass is; no buffer is left changed."""
+    with untouched_buffers(predictor):
+        return F.cross_entropy(predictor(batch.images), batch.labels, reduction="none")
+
+
+@contextmanager
+def untouched_buffers(model: nn.Module) -> Iterator[None]:
+    """Whatever the block does to running statistics is undone after it."""
+    saved = [buffer.clone() for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, before in zip(model.buffers(), saved, strict=True):
+            buffer.copy_(before)

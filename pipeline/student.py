@@ -37,9 +37,15 @@ class Predictor(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(backbone.num_features, classes)
 
+    @property
+    def width(self) -> int:
+        """d, of the features."""
+        return self.classifier.in_features
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) → (B, C)."""
-        return self.classifier(self.dropout(self.backbone(images)))
+        logits: Tensor = self.classifier(self.dropout(self.backbone(images)))
+        return logits
 
 
 class Student(nn.Module):
@@ -53,9 +59,9 @@ class Student(nn.Module):
         self.freeze_statistics = freeze_statistics
 
     def forward(self, images: Tensor) -> Outputs:
-        """(B, 3, H, W) → logits (B, C), embeddings (B, D), log scale ()."""
+        """(B, 3, H, W) → features (B, d), logits (B, C), embeddings (B, D), log scale ()."""
         features = self.predictor.dropout(self.predictor.backbone(images))
-        return Outputs(self.predictor.classifier(features), self.projector(features), self.log_scale)
+        return Outputs(features, self.predictor.classifier(features), self.projector(features), self.log_scale)
 
     def train(self, mode: bool = True) -> "Student":
         super().train(mode)
@@ -107,24 +113,13 @@ def _require_known(backbone: str) -> None:
         )
 
 
-def build(
-    *,
-    backbone: str,
-    pretrained: bool | str,
-    batch_norm: str,
-    dropout: float,
-    projector: str,
-    classes: int,
-    embedding: int,
-    size: int,
-    seed: int,
-) -> Student:
+def build(settings: ModelSettings, *, classes: int, embedding: int, size: int, seed: int) -> Student:
     """A student whose new weights depend on `seed` alone, so that all methods of a trial start equal."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        predictor = build_predictor(backbone, pretrained, classes, dropout, size)
-        width = predictor.classifier.in_features
+        predictor = build_predictor(settings.backbone, settings.pretrained, classes, settings.dropout, size)
+        width = predictor.width
         head: nn.Module = nn.Linear(width, embedding, bias=False)
-        if projector == "mlp":
+        if settings.projector == "mlp":
             head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, embedding, bias=False))
-    return Student(predictor, head, freeze_statistics=batch_norm == "frozen")
+    return Student(predictor, head, freeze_statistics=settings.batch_norm == "frozen")

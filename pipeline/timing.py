@@ -20,7 +20,7 @@ from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.views.distribution import COLUMNS
 
-SHAPE = Shape(samples=8192, views=9, classes=20, prompts=1, embedding=512, block=1024)
+SHAPE = Shape(samples=8192, views=9, classes=20, prompts=1, embedding=512, columns=len(COLUMNS), block=1024)
 TIMES = 3
 
 

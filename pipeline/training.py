@@ -1,153 +1,106 @@
-"""One trial: loop and step, optimiser, and the choice of the checkpoint on the way."""
+"""The loop and the step, over a trial. Knows no method by name."""
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+import time
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.averaging import RunningMean
-from pipeline.batches import Batch, Steps, stream
-from pipeline.config import Section
+from pipeline import optimiser
+from pipeline.batches import Batch
 from pipeline.errors import InputError
-from pipeline.evaluation import Exam, accuracies, predict
-from pipeline.methods import Terms
-from pipeline.methods.settings import MethodSettings
+from pipeline.evaluation import EvaluationSet, Predictions, accuracies, predict, validation_loss
 from pipeline.progress import track
 from pipeline.results import Evaluation, is_better
-from pipeline.selector import hardest, is_selecting
-from pipeline.student import Student
+from pipeline.training_set import TrainingSet
+from pipeline.trials.trial import Chosen, Trial, exchange_random_state
 
 # Enough for the statistics of some thousand pictures; drawn from steps after the last, which no update used.
 STATISTICS_BATCHES = 20
 
 
-class OptimiserSettings(Section):
-    """Defaults are the paper's. `warmup` steps rise linearly; `cosine` then falls to zero at the last step."""
+def train(trial: Trial, data: TrainingSet, judged: EvaluationSet) -> None:
+    """Takes a trial from its step to its last. Evaluates at every `evaluate_every`-th step and the last (DomainBed's times).
 
-    name: Literal["adam", "adamw"] = "adam"
-    lr: float = Field(5e-5, gt=0)
-    scale_lr: float = Field(1e-4, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup: int = Field(0, ge=0)
-
-
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda _: 1.0,
-    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
-}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The chosen evaluation with the averaged weights of that moment, and everything that was measured."""
-
-    chosen: Evaluation
-    weights: dict[str, Tensor]
-    history: list[Evaluation]
+    Raises InputError where training diverges.
+    """
+    steps = trial.settings.steps
+    batches = data.stream(trial.step, steps, trial.settings.workers, trial.device)
+    for batch in track(batches, steps - trial.step, "training"):
+        samples, _ = data.drawn(trial.step)
+        learn(trial, batch, samples)
+        number = trial.step
+        trial.step += 1
+        if number % trial.settings.evaluate_every == 0 or number == steps - 1:
+            evaluation, predictions = evaluate(trial, data, judged, number)
+            if is_better(evaluation, trial.chosen.evaluation if trial.chosen else None, trial.sources):
+                choose(trial, evaluation, predictions)
+            trial.averaging.observe(evaluation.validation_loss)
+    if trial.averaging.conclude():
+        choose(trial, *evaluate(trial, data, judged, steps - 1))
 
 
-def optimiser(student: Student, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """One optimiser; the logit scale is a group with a rate of its own."""
-    others = [parameter for name, parameter in student.named_parameters() if name != "log_scale"]
-    groups = [{"params": others, "lr": settings.lr}, {"params": [student.log_scale], "lr": settings.scale_lr}]
-    return OPTIMISERS[settings.name](groups, weight_decay=settings.weight_decay)
-
-
-def schedule(optimizer: torch.optim.Optimizer, settings: OptimiserSettings, steps: int):
-    shape = SCHEDULES[settings.schedule]
-    return torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / max(1, settings.warmup)) * shape(step / steps)
-    )
-
-
-@contextmanager
-def untouched_buffers(model: nn.Module) -> Iterator[None]:
-    """Whatever the block does to running statistics is undone after it."""
-    saved = [buffer.clone() for buffer in model.buffers()]
+def learn(trial: Trial, batch: Batch, samples: np.ndarray) -> None:
+    """One update on a batch of `samples` (B,), or on the part of it that the method selects."""
+    phase = trial.phase_of(trial.step)
+    if trial.step and trial.step == phase.first:
+        trial.go_on_from_average()
+        trial.enter(phase)
+    before = exchange_random_state(trial, trial.random)
     try:
-        yield
+        part = _selected(trial, batch)
+        losses = update(trial, batch if part is None else batch.part(part))
     finally:
-        for buffer, before in zip(model.buffers(), saved, strict=True):
-            buffer.copy_(before)
+        trial.random = exchange_random_state(trial, before)
+    np.add.at(trial.drawn, samples, 1)
+    np.add.at(trial.selected, samples if part is None else samples[part.cpu().numpy()], 1)
+    for name, loss in losses.items():
+        trial.sums[name] = trial.sums.get(name, torch.zeros_like(loss, dtype=torch.float64)) + loss
+    trial.summed += 1
+    trial.averaging.update(trial.predictor)
 
 
-@torch.no_grad()
-def select(student: Student, batch: Batch, hard_fraction: float) -> Batch:
-    """The hardest part of a batch by the current student's cross-entropy, normalised as a training pass is."""
-    with untouched_buffers(student.predictor):
-        losses = F.cross_entropy(student.predictor(batch.images), batch.labels, reduction="none")
-    return batch.part(hardest(losses, hard_fraction))
+def _selected(trial: Trial, batch: Batch) -> Tensor | None:
+    trial.student.train()
+    trial.method.train()
+    return trial.method.selector.chosen(trial.step, trial.predictor, batch)
 
 
-def step(
-    student: Student,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    terms: Terms,
-    settings: MethodSettings,
-    selecting: bool,
-) -> dict[str, Tensor]:
-    """One update; returns the detached loss terms."""
-    student.train()
-    if selecting:
-        batch = select(student, batch, settings.hard_fraction)
-    losses = terms(student(batch.images), batch, settings)
-    optimizer.zero_grad()
+def update(trial: Trial, batch: Batch) -> dict[str, Tensor]:
+    """One step of the optimiser on all of a batch; returns the detached loss terms."""
+    optimiser.set_rate(trial.optimizer, trial.settings.optimiser, trial.step, trial.settings.steps)
+    losses = trial.method.losses(trial.student, batch)
+    trial.optimizer.zero_grad()
     torch.stack(list(losses.values())).sum().backward()
-    optimizer.step()
-    student.clamp_scale()
+    trial.optimizer.step()
+    trial.student.clamp_scale()
     return {name: loss.detach() for name, loss in losses.items()}
 
 
-def train(
-    student: Student,
-    steps: Steps,
-    exam: Exam,
-    *,
-    terms: Terms,
-    method: MethodSettings,
-    optimiser_settings: OptimiserSettings,
-    count: int,
-    average_from: int,
-    evaluate_every: int,
-    sources: list[str],
-    workers: int,
-    device: torch.device,
-) -> Outcome:
-    """Trains for `count` steps. Evaluates the average at every `evaluate_every`-th step and the last (DomainBed's times)."""
-    student.to(device)
-    optimizer = optimiser(student, optimiser_settings)
-    rate = schedule(optimizer, optimiser_settings, count)
-    average = RunningMean(student.predictor, average_from)
-    history: list[Evaluation] = []
-    best: Evaluation | None = None
-    weights: dict[str, Tensor] = {}
-    sums: dict[str, list[Tensor]] = defaultdict(list)
-    for number, batch in enumerate(track(stream(steps, 0, count, workers, device), count, "training")):
-        selecting = method.hard_fraction < 1 and is_selecting(number, count, method.full_batch_fraction)
-        for name, loss in step(student, optimizer, batch, terms, method, selecting).items():
-            sums[name].append(loss)
-        rate.step()
-        average.update(student.predictor)
-        if number % evaluate_every == 0 or number == count - 1:
-            evaluation = evaluate(average, student, steps, exam, number, count, sums, device)
-            sums.clear()
-            require_finite(evaluation)
-            history.append(evaluation)
-            if is_better(evaluation, best, sources):
-                best = evaluation
-                weights = {name: tensor.clone() for name, tensor in average.model.state_dict().items()}
-    assert best is not None
-    return Outcome(best, weights, history)
+def evaluate(trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int) -> tuple[Evaluation, Predictions]:
+    """The averaged student on every domain and split, its batch-norm statistics its own; joins the trial's history."""
+    begun = time.monotonic()
+    if not trial.student.freeze_statistics:
+        steps = trial.settings.steps
+        fresh = data.stream(steps, steps + STATISTICS_BATCHES, 0, trial.device)
+        trial.averaging.renew_statistics((batch.images for batch in fresh), trial.device)
+    predictions = predict(trial.averaging.model, judged, trial.device)
+    right = predictions.answers == judged.labels
+    means = {name: float(total / trial.summed) for name, total in trial.sums.items()}
+    loss = validation_loss(predictions.losses, judged, trial.sources)
+    evaluation = Evaluation(number, accuracies(right, judged), means, loss)
+    require_finite(evaluation)
+    trial.history.append(evaluation)
+    trial.sums, trial.summed = {}, 0
+    trial.seconds_evaluating += time.monotonic() - begun
+    return evaluation, predictions
+
+
+def choose(trial: Trial, evaluation: Evaluation, predictions: Predictions) -> None:
+    """What was just evaluated becomes the trial's result so far."""
+    weights = {name: tensor.clone() for name, tensor in trial.averaging.model.state_dict().items()}
+    trial.chosen = Chosen(evaluation, weights, predictions)
 
 
 def require_finite(evaluation: Evaluation) -> None:
@@ -157,22 +110,3 @@ def require_finite(evaluation: Evaluation) -> None:
             f"the loss `{lost[0]}` is no finite number by step {evaluation.step}: training has diverged; "
             "set a smaller `optimiser.lr` in the student's configuration"
         )
-
-
-def evaluate(
-    average: RunningMean,
-    student: Student,
-    steps: Steps,
-    exam: Exam,
-    number: int,
-    count: int,
-    sums: dict[str, list[Tensor]],
-    device: torch.device,
-) -> Evaluation:
-    """The averaged student on every domain and split, its batch-norm statistics its own."""
-    if not student.freeze_statistics:
-        fresh = stream(steps, count, count + STATISTICS_BATCHES, 0, device)
-        average.renew_statistics((batch.images for batch in fresh), device)
-    right = predict(average.model, exam, device) == exam.labels
-    means = {name: float(torch.stack(losses).mean()) for name, losses in sums.items()}
-    return Evaluation(number, accuracies(right, exam), means)

@@ -15,7 +15,6 @@ from pipeline.errors import CacheError
 
 FORMAT = 1
 PROBE = 48
-VIEW_COLUMNS = 11
 CHAINS = ("raw", "zstd")
 # Samples in a block, and views.
 BLOCK_LIMIT, VIEWS_LIMIT = 1 << 20, 1 << 16
@@ -31,13 +30,14 @@ TABLE_LIMIT = 1 << 30
 
 @dataclass(frozen=True)
 class Shape:
-    """N samples in blocks of S, V views, C classes, P prompt templates, D numbers an embedding."""
+    """N samples in blocks of S, V views of `columns` numbers each, C classes, P prompt templates, D numbers an embedding."""
 
     samples: int
     views: int
     classes: int
     prompts: int
     embedding: int
+    columns: int
     block: int
 
     @property
@@ -67,7 +67,7 @@ VIEW_ARRAYS = {
     "image_features": ViewArray("float16", lambda shape: shape.embedding),
     "logits": ViewArray("float16", lambda shape: shape.classes),
     "pixel_probe": ViewArray("uint8", lambda _: PROBE),
-    "views": ViewArray("float32", lambda _: VIEW_COLUMNS),
+    "views": ViewArray("float32", lambda shape: shape.columns),
 }
 # What an image pass makes; logits follow from it and the text.
 IMAGE_ARRAYS = ("image_features", "pixel_probe", "views")

@@ -50,7 +50,7 @@ class Attributes(Section):
     codec: Literal["raw", "zstd"]
     block: int = Field(ge=1, le=BLOCK_LIMIT)
     views: int = Field(ge=1, le=VIEWS_LIMIT)
-    view_columns: list[Name]
+    view_columns: list[Name] = Field(min_length=1, max_length=64)
     render_size: int = Field(ge=1, le=1 << 13)
     logit_scale: float
 
@@ -69,6 +69,7 @@ class Attributes(Section):
             classes=len(known.classes),
             prompts=len(known.templates),
             embedding=known.teacher.embedding,
+            columns=len(self.view_columns),
             block=self.block,
         )
 
@@ -107,8 +108,8 @@ def written(shape: Shape, chain: str, attributes: Attributes) -> dict[str, bytes
     from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
     from zarr.storage import MemoryStore
 
-    store = MemoryStore()
-    group = zarr.create_group(store, attributes={"scmd": attributes.model_dump()})
+    written: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(written), attributes={"scmd": attributes.model_dump()})
     codecs: dict[str, list[Any]] = {"raw": [Crc32cCodec()], "zstd": [ZstdCodec(level=3), Crc32cCodec()]}
     for name, (size, chunk, dtype) in arrays(shape).items():
         group.create_array(
@@ -121,7 +122,7 @@ def written(shape: Shape, chain: str, attributes: Attributes) -> dict[str, bytes
             compressors=codecs[chain],
         )
     paths = ["zarr.json", *(f"{name}/zarr.json" for name in arrays(shape))]
-    return {path: store._store_dict[path].to_bytes() for path in paths}
+    return {path: written[path].to_bytes() for path in paths}
 
 
 def read_group(data: bytes, where: str) -> Attributes:

@@ -1,4 +1,6 @@
-"""The device that teacher and student run on."""
+"""What this machine has: a GPU or none, and processor cores."""
+
+import os
 
 import torch
 
@@ -6,3 +8,8 @@ import torch
 def device() -> torch.device:
     """A GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

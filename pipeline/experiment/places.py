@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pipeline import config
 from pipeline.errors import ConfigError
-from pipeline.experiment.schema import Experiment, StudentSettings
+from pipeline.experiment.schema import Experiment
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.teacher.settings import TeacherSettings
+from pipeline.trials.settings import StudentSettings
 
 DEFAULT = Path("configs/experiment.yaml")
 
@@ -39,21 +40,8 @@ class Plan:
 
     @property
     def pixels_folder(self) -> Path:
-        return self.samples_folder / f"{self.experiment.teacher}.pixels-{self.experiment.pixels.size}"
-
-    def trained_with(self, method: str) -> dict:
-        """The settings that a trial of a method follows from, as its card tells them."""
-        model = self.student.model
-        return {
-            "method": {"name": method, **self.experiment.method(method).model_dump(mode="json")},
-            "student": self.student.model_dump(mode="json"),
-            "input": {
-                "size": self.experiment.pixels.size,
-                "resize": "squash, bilinear",
-                "mean": list(model.mean),
-                "std": list(model.std),
-            },
-        }
+        """Of all stores of pictures of this size, one for each kind of views."""
+        return self.samples_folder / f"pixels-{self.experiment.pixels.size}"
 
 
 def load(file: Path) -> Plan:

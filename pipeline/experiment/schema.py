@@ -1,19 +1,20 @@
-"""What an experiment's files say: data set, teacher, student, methods and trials. Checks what one file tells on its own."""
+"""`configs/experiment.yaml`: which data set, teacher, student, methods and trials. Checks what the file tells on its own."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from pipeline import config
-from pipeline.averaging import AveragingSettings
 from pipeline.config import Section
 from pipeline.errors import ConfigError
 from pipeline.methods import METHODS
 from pipeline.methods.settings import MethodSettings
-from pipeline.samples.splits import SplitSettings
-from pipeline.student import ModelSettings
-from pipeline.training import OptimiserSettings
+from pipeline.trials.key import TrialKey
+
+# A method's name in tables is also a folder's.
+_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_+-]*")
 
 
 class PixelSettings(Section):
@@ -24,6 +25,8 @@ class PixelSettings(Section):
 
 
 class Matrix(Section):
+    """The trials: every held-out domain with every method and trial number."""
+
     held_out: tuple[str, ...] = Field(min_length=1)
     method: tuple[str, ...] = Field(min_length=1)
     trial: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
@@ -35,13 +38,12 @@ class Matrix(Section):
             raise ValueError(f"names `{twice[0]}` twice")
         return values
 
-    def trials(self) -> list[tuple[str, str, int]]:
-        """Every (held-out domain, method, trial), all of one trial number before the next."""
-        return [(domain, method, number) for number in self.trial for domain in self.held_out for method in self.method]
-
 
 class Experiment(Section):
-    """`configs/experiment.yaml`. `images` repeats the data set's root, since DVC must know which files to watch."""
+    """`images` repeats the data set's root, since DVC must know which files to watch.
+
+    A key of `methods` is the name that tables show; its settings say which `method` it is, where that is another name.
+    """
 
     dataset: str
     images: Path
@@ -62,12 +64,9 @@ class Experiment(Section):
     @classmethod
     def _known_methods(cls, methods):
         faults = []
-        for name, settings in methods.items():
-            if name not in METHODS:
-                faults.append(f"method `{name}` is unknown (known: {', '.join(METHODS)})")
-                continue
+        for name, values in methods.items():
             try:
-                config.parse(settings, METHODS[name].settings, name)
+                parse_method(name, values)
             except ConfigError as error:
                 faults.append(str(error))
         if faults:
@@ -81,21 +80,31 @@ class Experiment(Section):
             raise ValueError(f"matrix.method names `{lacking[0]}`, for which `methods` has no settings")
         return self
 
-    def method(self, name: str) -> MethodSettings:
-        """The settings of a method. Raises ConfigError where the experiment has none for it."""
+    def method(self, name: str) -> tuple[str, MethodSettings]:
+        """Which method a name stands for, and its settings. Raises ConfigError where the experiment has none for it."""
         if name not in self.methods:
             raise ConfigError(f"method `{name}` has no settings under `methods` ({', '.join(self.methods)} have)")
-        return config.parse(self.methods[name], METHODS[name].settings, name)
+        return parse_method(name, self.methods[name])
+
+    def trials(self) -> list[TrialKey]:
+        """All of one trial number before the next. Hyperparameter seed 0 is the settings as they are written."""
+        matrix = self.matrix
+        return [
+            TrialKey(self.student, domain, method, 0, number)
+            for number in matrix.trial
+            for domain in matrix.held_out
+            for method in matrix.method
+        ]
 
 
-class StudentSettings(Section):
-    """`configs/students/*.yaml`. Defaults are the paper's; `batch` counts images of each source domain."""
-
-    model: ModelSettings = ModelSettings()
-    optimiser: OptimiserSettings = OptimiserSettings()
-    averaging: AveragingSettings = AveragingSettings(start=300)
-    split: SplitSettings = SplitSettings()
-    steps: int = Field(5001, ge=1)
-    batch: int = Field(32, ge=1)
-    evaluate_every: int = Field(300, ge=1)
-    workers: int = Field(0, ge=0)
+def parse_method(name: str, values: dict) -> tuple[str, MethodSettings]:
+    """An entry of `methods`. Raises ConfigError for a name that is no folder's, an unknown method and faulty settings."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"method name `{name}`: letters, digits, `_`, `+` and `-` make a name, as it is a folder's, too"
+        )
+    method = values.get("method", name)
+    if method not in METHODS:
+        raise ConfigError(f"method `{method}` is unknown (known: {', '.join(METHODS)})")
+    settings = {key: value for key, value in values.items() if key != "method"}
+    return method, config.parse(settings, METHODS[method].Settings, name)

@@ -1,9 +1,9 @@
 """Checks that join an experiment's settings with the data: refused before the first step, or said."""
 
 from pipeline.errors import ConfigError
-from pipeline.experiment.schema import StudentSettings
 from pipeline.methods.settings import MethodSettings
 from pipeline.selector import kept
+from pipeline.trials.settings import StudentSettings
 
 # Below these the selector starves: a trial of 440 steps with 12 images kept fell from 66 % (KD) to 38 %.
 FEW_STEPS, FEW_KEPT = 800, 16

@@ -1,29 +1,34 @@
 """Methods by name: what a trial learns from. A new one is one file and one line here."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import torch
 
-from torch import Tensor
-
-from pipeline.batches import Batch, Outputs
-from pipeline.methods import erm, kd, scmd
+from pipeline.methods.active_bias import ActiveBias
+from pipeline.methods.dann import DANN
+from pipeline.methods.erm import ERM
+from pipeline.methods.fitnet import FitNet
+from pipeline.methods.kd import KD
+from pipeline.methods.method import Method, Problem
+from pipeline.methods.mldg import MLDG
+from pipeline.methods.scmd import SCMD
 from pipeline.methods.settings import MethodSettings
+from pipeline.methods.swad import SWAD
+from pipeline.methods.vl2v import VL2V
 
-# Each takes the settings of its own method.
-Terms = Callable[[Outputs, Batch, Any], dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class Method:
-    """`terms` maps outputs, batch and settings to named, weighted scalars; their sum is the objective."""
-
-    settings: type[MethodSettings]
-    terms: Terms
-
-
-METHODS: dict[str, Method] = {
-    "erm": Method(erm.Settings, erm.terms),
-    "kd": Method(kd.Settings, kd.terms),
-    "scmd": Method(scmd.Settings, scmd.terms),
+METHODS: dict[str, type[Method]] = {
+    "active_bias": ActiveBias,
+    "dann": DANN,
+    "erm": ERM,
+    "fitnet": FitNet,
+    "kd": KD,
+    "mldg": MLDG,
+    "scmd": SCMD,
+    "swad": SWAD,
+    "vl2v_adip": VL2V,
 }
+
+
+def build(name: str, settings: MethodSettings, problem: Problem, seed: int) -> Method:
+    """A method whose own networks start by `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return METHODS[name](settings, problem)

@@ -1,15 +1,10 @@
 """Empirical risk minimisation: cross-entropy, no teacher."""
 
-from torch import Tensor
-
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
-from pipeline.methods.settings import MethodSettings
+from pipeline.methods.method import Method, Terms
 
 
-class Settings(MethodSettings):
-    pass
-
-
-def terms(outputs: Outputs, batch: Batch, settings: Settings) -> dict[str, Tensor]:  # noqa: ARG001
-    return {"cross_entropy": cross_entropy(outputs.logits, batch.labels)}
+class ERM(Method):
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        return {"cross_entropy": cross_entropy(outputs.logits, batch.labels)}

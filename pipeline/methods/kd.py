@@ -1,10 +1,10 @@
 """Knowledge distillation (Hinton et al., 2015) as the paper's baseline: CE + λ1 · T² · KL(teacher ‖ student)."""
 
 from pydantic import Field
-from torch import Tensor
 
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy, distillation
+from pipeline.methods.method import Method, Terms
 from pipeline.methods.settings import MethodSettings
 
 
@@ -13,8 +13,13 @@ class Settings(MethodSettings):
     temperature: float = Field(3.0, gt=0)
 
 
-def terms(outputs: Outputs, batch: Batch, settings: Settings) -> dict[str, Tensor]:
-    return {
-        "cross_entropy": cross_entropy(outputs.logits, batch.labels),
-        "distillation": settings.lambda1 * distillation(outputs.logits, batch.teacher_logits, settings.temperature),
-    }
+class KD(Method):
+    Settings = Settings
+    needs = frozenset({"teacher_logits"})
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        lambda1, temperature = self.settings.lambda1, self.settings.temperature
+        return {
+            "cross_entropy": cross_entropy(outputs.logits, batch.labels),
+            "distillation": lambda1 * distillation(outputs.logits, batch.teacher_logits, temperature),
+        }

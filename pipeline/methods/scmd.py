@@ -5,10 +5,10 @@ c = exp(s) · normalize(projector(f)) · Eᵀ
 """
 
 from pydantic import Field
-from torch import Tensor
 
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy, cross_modal_logits, distillation
+from pipeline.methods.method import Method, Terms
 from pipeline.methods.settings import MethodSettings
 
 
@@ -19,11 +19,15 @@ class Settings(MethodSettings):
     temperature: float = Field(3.0, gt=0)
 
 
-def terms(outputs: Outputs, batch: Batch, settings: Settings) -> dict[str, Tensor]:
-    cross_modal = cross_modal_logits(outputs.embeddings, batch.text, outputs.log_scale)
-    teacher, temperature = batch.teacher_logits, settings.temperature
-    return {
-        "cross_entropy": cross_entropy(outputs.logits, batch.labels),
-        "distillation": settings.lambda1 * distillation(outputs.logits, teacher, temperature),
-        "cross_modality": settings.lambda2 * distillation(cross_modal, teacher, temperature),
-    }
+class SCMD(Method):
+    Settings = Settings
+    needs = frozenset({"teacher_logits", "text"})
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        settings, teacher = self.settings, batch.teacher_logits
+        cross_modal = cross_modal_logits(outputs.embeddings, batch.text, outputs.log_scale)
+        return {
+            "cross_entropy": cross_entropy(outputs.logits, batch.labels),
+            "distillation": settings.lambda1 * distillation(outputs.logits, teacher, settings.temperature),
+            "cross_modality": settings.lambda2 * distillation(cross_modal, teacher, settings.temperature),
+        }

@@ -55,6 +55,7 @@ class Task:
             classes=len(self.samples.classes),
             prompts=len(self.settings.templates),
             embedding=self.clip.facts["embedding"],
+            columns=len(COLUMNS),
             block=target.block,
         )
 

@@ -11,8 +11,7 @@ import torch
 from pipeline.icons import build, corpus, iconify, measure, pretrain
 from pipeline.progress import say
 from pipeline.samples.images import decode
-from pipeline.teacher import clip
-from pipeline.teacher import prompts, zero_shot
+from pipeline.teacher import clip, prompts, zero_shot
 from pipeline.teacher.settings import LOCAL, TeacherSettings
 
 DATA = Path("pipeline/data")

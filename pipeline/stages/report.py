@@ -3,29 +3,28 @@
 import json
 from pathlib import Path
 
-from pipeline import report, results
+from pipeline import report
 from pipeline.errors import InputError
 from pipeline.experiment.places import Plan
 from pipeline.progress import say
+from pipeline.stage_two import current
+from pipeline.stages.student import assigned, gathered
+from pipeline.writing import replace_text
 
 
-def run(plan: Plan, results_folder: Path) -> None:
-    """Finished trials → `report.md` and `report.json`, and the table on the terminal."""
+def run(plan: Plan, results: Path) -> None:
+    """`report.md`, `report.json` and the table on the terminal. Raises InputError where no trial is current."""
     matrix = plan.experiment.matrix
-    wanted = matrix.trials()
-    settings = {method: plan.trained_with(method) for method in matrix.method}
-    trials = [
-        t
-        for t in report.read_trials(results_folder, settings)
-        if (t["held_out"], t["method"], t["trial"]) in set(wanted)
-    ]
-    if not trials:
+    standing = current.look(results, gathered(plan), [assigned(plan, key) for key in plan.experiment.trials()])
+    if not standing.done:
         raise InputError(
-            f"{results_folder}: no finished trial of this experiment's settings here; run `scmd student` first"
+            f"{results}: no finished trial of this experiment here; run `{plan.command('students')}` first"
         )
-    cells = report.tabulate(trials, matrix.held_out, matrix.method)
-    text = report.page(cells, report.missing_lines(trials, wanted, plan.file, results_folder))
-    results.replace_text(results_folder / "report.md", text)
-    results.replace_text(results_folder / "report.json", json.dumps(report.plain(cells), indent=1) + "\n")
+    cells = report.tabulate([card["metrics"] for card in standing.done.values()], matrix.held_out, matrix.method)
+    missing, outdated = len(standing.missing), len(standing.outdated)
+    gaps = report.gap_lines(len(standing.done), missing, outdated, plan.command("students"))
+    text = report.page(cells, gaps)
+    replace_text(results / "report.md", text)
+    replace_text(results / "report.json", json.dumps(report.plain(cells), indent=1) + "\n")
     say(text)
-    say(f"in {results_folder / 'report.md'}")
+    say(f"in {results / 'report.md'}")

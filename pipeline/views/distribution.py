@@ -7,12 +7,13 @@ The distribution is that of the paper's code: `RandomResizedCrop(scale=(0.7, 1))
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from pipeline.config import Section
+from pipeline.errors import InputError
 
 DRAWING_VERSION = 1
 COLUMNS = ("left", "top", "width", "height", "flip", "brightness", "contrast", "saturation", "hue", "order", "grey")
@@ -69,6 +70,21 @@ def view_numbers(
     grey = next(random) < distribution.grey
     box = [left / width, top / height, crop_width / width, crop_height / height]
     return np.array([*box, flip, *jitter, hue, order, grey], np.float32)
+
+
+def in_known_columns(numbers: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """(…, len(names)) recorded numbers → (…, 11) in the order of `COLUMNS`; what was not recorded was not changed.
+
+    Raises InputError for a column that this version cannot draw by.
+    """
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise InputError(
+            f"views were drawn with `{unknown[0]}`, by which this version cannot draw (it knows {', '.join(COLUMNS)})"
+        )
+    known = np.broadcast_to(CLEAN, (*numbers.shape[:-1], len(COLUMNS))).copy()
+    for at, name in enumerate(names):
+        known[..., COLUMNS.index(name)] = numbers[..., at]
+    return known
 
 
 def is_drawable(numbers: np.ndarray) -> np.ndarray:

@@ -1,106 +1,104 @@
-"""All views of a data set at the student's size: rendered once into a memory map, or as they are asked for."""
+"""The student's pictures by (row, view): drawn when they are asked for, or taken from a store that was rendered once."""
 
-import json
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.engine.workers import in_order
-from pipeline.errors import InputError
-from pipeline.progress import track
 from pipeline.samples.loading import Loader
 from pipeline.views.render import render, squash
 
 
-class Pictures(Protocol):
-    """Student pictures by (row, view): view 0 squashed to the size, the others as recorded."""
+class Maker(Protocol):
+    """Makes the pictures of an order in whatever process it is sent to: it holds paths, never arrays of the data set's size."""
 
-    size: int
-
-    def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """(B,), (B,) → (B, size, size, 3) uint8."""
+    def __getitem__(self, order: Any) -> np.ndarray:
+        """(B, size, size, 3) uint8."""
         ...
 
 
-class DrawnPictures:
-    """Pictures drawn when they are asked for: `numbers` (N, V, 11) holds every view of every row."""
+class Pictures(Protocol):
+    """View 0 is squashed to the size, the others are rendered as recorded."""
 
-    def __init__(self, load: Loader, numbers: np.ndarray, size: int):
-        self.load, self.numbers, self.size = load, numbers, size
+    size: int
 
-    def __getitem__(self, row: int) -> np.ndarray:
-        """(V, size, size, 3) uint8: every view of a row, its image decoded once; black where the image is gone."""
-        if self.load.samples[row] is None:
-            return np.zeros((self.numbers.shape[1], self.size, self.size, 3), np.uint8)
-        image = self.load(row)
-        drawn = [render(image, numbers, self.size) for numbers in self.numbers[row, 1:]]
-        return np.stack([squash(image, self.size), *drawn])
+    @property
+    def maker(self) -> Maker: ...
+
+    def order(self, rows: np.ndarray, views: np.ndarray) -> Any:
+        """(B,), (B,) → all that a maker must be told."""
+        ...
 
     def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
-        return np.stack([self._one(int(row), int(view)) for row, view in zip(rows, views, strict=True)])
+        """(B,), (B,) → (B, size, size, 3) uint8, made here."""
+        ...
 
-    def _one(self, row: int, view: int) -> np.ndarray:
-        image = self.load(row)
-        return render(image, self.numbers[row, view], self.size) if view else squash(image, self.size)
+
+class Drawer:
+    """(rows, views, numbers) → pictures, decoded and rendered. A row that stands several times in turn is decoded once."""
+
+    def __init__(self, load: Loader, size: int) -> None:
+        self.load, self.size = load, size
+
+    def __getitem__(self, order: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+        pictures: list[np.ndarray] = []
+        before = None
+        for row, view, numbers in zip(*order, strict=True):
+            if row != before:
+                image, before = self.load(int(row)), row
+            pictures.append(render(image, numbers, self.size) if view else squash(image, self.size))
+        return np.stack(pictures)
+
+
+class DrawnPictures:
+    """Pictures drawn when they are asked for: `numbers` (N, V, columns) holds every view of every row."""
+
+    def __init__(self, load: Loader, numbers: np.ndarray, size: int) -> None:
+        self.load, self.numbers, self.size = load, numbers, size
+        self.maker = Drawer(load, size)
+
+    def order(self, rows: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return rows, views, self.numbers[rows, views]
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        return self.maker[self.order(rows, views)]
+
+
+class MappedArray:
+    """Picks (rows, views) from a file of pictures, mapped anew in each process that it is sent to: a map pickles by value."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._array: np.ndarray | None = None
+
+    def __getitem__(self, order: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        if self._array is None:
+            self._array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return np.asarray(self._array[order])
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"path": self.path, "_array": None}
 
 
 class StoredPictures:
-    """Pictures of a memory map that `store` wrote. Raises InputError where it is not what it would write of `rendered`."""
+    """Pictures of a store: `places` (N,) tells where each row of the cache lies in its file."""
 
-    def __init__(self, folder: Path, cache_digest: str, rendered: DrawnPictures):
-        if facts(folder)["cache"] != cache_digest:
-            raise InputError(f"{folder}: rendered from another state of the teacher cache; run `scmd pixels` again")
-        try:
-            self.array = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            raise InputError(f"{folder / 'pixels.npy'}: missing or cut short; run `scmd pixels` again") from None
-        if self.array.shape != _shape(rendered) or self.array.dtype != np.uint8:
-            raise InputError(f"{folder / 'pixels.npy'}: not the pictures that belong here; run `scmd pixels` again")
-        self.size = rendered.size
+    def __init__(self, path: Path, places: np.ndarray, size: int) -> None:
+        self.places, self.size = places, size
+        self.maker = MappedArray(path)
+
+    def order(self, rows: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.places[rows], views
 
     def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
-        return self.array[rows, views]
+        return self.maker[self.order(rows, views)]
 
 
-def _shape(rendered: DrawnPictures) -> tuple[int, int, int, int, int]:
-    count, views = rendered.numbers.shape[:2]
-    return count, views, rendered.size, rendered.size, 3
+def fits(rows: int, views: int, size: int, max_gb: float) -> bool:
+    """Whether all pictures are to be stored; else they are drawn while training."""
+    return gigabytes(rows, views, size) <= max_gb
 
 
-def facts(folder: Path) -> dict:
-    """What `pixels.json` says: the cache's content digest, and whether the pixels are stored beside it."""
-    try:
-        facts = json.loads((folder / "pixels.json").read_text())
-        return {"cache": facts["cache"], "stored": facts["stored"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder}: no rendered pixels here; run `scmd pixels` first") from None
-
-
-def is_current(folder: Path, digest: str) -> bool:
-    """Whether finished pixels of these recorded views are here."""
-    return (folder / "pixels.json").is_file() and facts(folder)["cache"] == digest
-
-
-def write_facts(folder: Path, cache_digest: str, *, stored: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pixels.json").write_text(json.dumps({"cache": cache_digest, "stored": stored}) + "\n")
-
-
-def store(rendered: DrawnPictures, cache_digest: str, folder: Path, workers: int) -> None:
-    """Renders everything into `pixels.npy`, (N, V, size, size, 3) uint8, and names the cache beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = _shape(rendered)
-    count = shape[0]
-    array = np.lib.format.open_memmap(folder / "pixels.partial.npy", mode="w+", dtype=np.uint8, shape=shape)
-    try:
-        for row, pictures in enumerate(track(in_order(rendered, range(count), workers), count, "rendering pixels")):
-            array[row] = pictures
-    except BaseException:
-        (folder / "pixels.partial.npy").unlink()
-        raise
-    array.flush()
-    # The facts go before the pixels that they speak of, and come back for the new ones.
-    (folder / "pixels.json").unlink(missing_ok=True)
-    (folder / "pixels.partial.npy").replace(folder / "pixels.npy")
-    write_facts(folder, cache_digest, stored=True)
+def gigabytes(rows: int, views: int, size: int) -> float:
+    """What a store of so many pictures takes."""
+    return rows * views * size * size * 3 / 1e9

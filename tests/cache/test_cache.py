@@ -16,7 +16,7 @@ from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError
 from tests.conftest import files
 
-SHAPE = Shape(samples=10, views=3, classes=4, prompts=2, embedding=5, block=4)
+SHAPE = Shape(samples=10, views=3, classes=4, prompts=2, embedding=5, columns=11, block=4)
 TEXTS = [["a", "b", "c", "d"], ["A", "B", "C", "D"]]
 ALL = (*IMAGE_ARRAYS, "logits")
 MADE_BY = {"torch": "1"}

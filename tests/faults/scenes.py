@@ -26,7 +26,7 @@ NAMES = tuple(_WANTED)
 GROWING = ("extended", "filled")
 # Of a fault: None where it was survived or refused, a sentence where it went unnoticed.
 Verdict = str | None
-LARGE = Shape(samples=256, views=4, classes=4, prompts=2, embedding=384, block=64)
+LARGE = Shape(samples=256, views=4, classes=4, prompts=2, embedding=384, columns=11, block=64)
 
 
 @dataclass(frozen=True)

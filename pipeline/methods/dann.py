@@ -1,0 +1,68 @@
+"""Domain-adversarial training (Ganin et al., 2016): CE + CE(discriminator(reverse(f)), domain).
+
+The discriminator learns to tell the source domains apart by the student's features f; the gradient that reaches f is reversed
+and weighed by λ, so that the features learn not to tell. No teacher. (DomainBed alternates two optimisers; this is the paper's
+single step through a gradient reversal layer.)
+"""
+
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.batches import Batch, Outputs
+from pipeline.losses import cross_entropy
+from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.settings import MethodSettings
+
+
+class Settings(MethodSettings):
+    """`weight` is λ, `discriminator_lr` the discriminator's own rate (None: the student's), `hidden` the width of its layers."""
+
+    weight: float = Field(1.0, ge=0)
+    discriminator_lr: float | None = Field(None, gt=0)
+    hidden: int = Field(256, ge=1)
+
+
+class DANN(Method):
+    Settings = Settings
+    needs = frozenset({"domains"})
+
+    def __init__(self, settings: MethodSettings, problem: Problem) -> None:
+        super().__init__(settings, problem)
+        hidden = self.settings.hidden
+        self.discriminator = nn.Sequential(
+            nn.Linear(problem.width, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, problem.domains),
+        )
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        told = self.discriminator(reversed_gradient(outputs.features, self.settings.weight))
+        return {
+            "cross_entropy": cross_entropy(outputs.logits, batch.labels),
+            "domain": cross_entropy(told, batch.domains),
+        }
+
+    def groups(self, lr: float) -> list[dict[str, Any]]:
+        return [{"params": list(self.parameters()), "lr": self.settings.discriminator_lr or lr}]
+
+
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: float) -> Tensor:
+        ctx.weight = weight
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.weight * gradient, None
+
+
+def reversed_gradient(features: Tensor, weight: float) -> Tensor:
+    """The features as they are; the gradient through them times −`weight`."""
+    turned: Tensor = _Reversal.apply(features, weight)
+    return turned

@@ -1,0 +1,37 @@
+"""FitNets (Romero et al., 2015) at the last layer, as the official SCMD code compares with: CE + λ1 · mean((W f − v)²).
+
+W maps the student's features f (B, d) onto the teacher's image features v (B, D) of the same view, not normalised; it has no
+bias, and is used in training alone.
+"""
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import nn
+
+from pipeline.batches import Batch, Outputs
+from pipeline.losses import cross_entropy
+from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.settings import MethodSettings
+
+# The official code's start: uniform between minus and plus this.
+SPREAD = 0.005
+
+
+class Settings(MethodSettings):
+    lambda1: float = Field(1.0, ge=0)
+
+
+class FitNet(Method):
+    Settings = Settings
+    needs = frozenset({"teacher_features"})
+
+    def __init__(self, settings: MethodSettings, problem: Problem) -> None:
+        super().__init__(settings, problem)
+        self.head = nn.Linear(problem.width, problem.embedding, bias=False)
+        nn.init.uniform_(self.head.weight, -SPREAD, SPREAD)
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        return {
+            "cross_entropy": cross_entropy(outputs.logits, batch.labels),
+            "features": self.settings.lambda1 * F.mse_loss(self.head(outputs.features), batch.teacher_features),
+        }

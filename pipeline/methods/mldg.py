@@ -1,0 +1,50 @@
+"""Meta-learning domain generalisation (Li et al., 2018): F(θ) + β · G(θ − α · ∇F(θ)), with the second-order gradient.
+
+F is the mean cross-entropy on the meta-train domains of a batch, G that on its meta-test domain: each source in turn. Where a
+batch has one domain alone, the objective is F on all of it. No teacher.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.func import functional_call
+
+from pipeline.batches import Batch
+from pipeline.losses import cross_entropy
+from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.settings import MethodSettings
+from pipeline.student import Student
+
+
+class Settings(MethodSettings):
+    """`inner_lr` is α, `beta` β."""
+
+    inner_lr: float = Field(5e-5, gt=0)
+    beta: float = Field(1.0, ge=0)
+
+
+class MLDG(Method):
+    Settings = Settings
+    needs = frozenset({"domains"})
+    updates: Tensor
+
+    def __init__(self, settings: MethodSettings, problem: Problem) -> None:
+        super().__init__(settings, problem)
+        self.register_buffer("updates", torch.tensor(0))
+
+    def losses(self, student: Student, batch: Batch) -> Terms:
+        present = batch.domains.unique()
+        tested = batch.domains == present[int(self.updates) % len(present)]
+        self.updates += 1
+        if tested.all():
+            return {"meta_train": cross_entropy(student(batch.images).logits, batch.labels)}
+        train, test = (batch.part(torch.nonzero(chosen)[:, 0]) for chosen in (~tested, tested))
+        inner = cross_entropy(student(train.images).logits, train.labels)
+        names, parameters = zip(*student.predictor.named_parameters(), strict=True)
+        gradients = torch.autograd.grad(inner, parameters, create_graph=True)
+        ahead = {
+            name: parameter - self.settings.inner_lr * gradient
+            for name, parameter, gradient in zip(names, parameters, gradients, strict=True)
+        }
+        logits = functional_call(student.predictor, ahead, (test.images,))
+        return {"meta_train": inner, "meta_test": self.settings.beta * cross_entropy(logits, test.labels)}

@@ -1,0 +1,29 @@
+"""SWAD (Cha et al., NeurIPS 2021): cross-entropy, shipped as the mean of every step's weights in the validation loss's valley."""
+
+from pydantic import Field
+from torch import nn
+
+from pipeline.averaging import Averaging
+from pipeline.batches import Batch, Outputs
+from pipeline.losses import cross_entropy
+from pipeline.methods.method import Method, Terms
+from pipeline.methods.settings import MethodSettings
+from pipeline.valley import ValleyMean
+
+
+class Settings(MethodSettings):
+    """Evaluations that must not fall below a valley's first (Ns), that end it together (Ne), and the ratio r (VLCS: 1.2)."""
+
+    converged: int = Field(3, ge=1)
+    tolerated: int = Field(6, ge=1)
+    ratio: float = Field(1.3, gt=0)
+
+
+class SWAD(Method):
+    Settings = Settings
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        return {"cross_entropy": cross_entropy(outputs.logits, batch.labels)}
+
+    def averaging(self, predictor: nn.Module, first: int) -> Averaging:  # noqa: ARG002
+        return ValleyMean(predictor, self.settings.converged, self.settings.tolerated, self.settings.ratio)

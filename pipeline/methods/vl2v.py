@@ -1,0 +1,65 @@
+"""VL2V-ADiP (Addepalli et al., CVPR 2024): align, distil, predict. Labels enter through the text alone.
+
+l = −λ · mean cos(P f, v) − (1 − λ) · mean cos(P f, E_y), with v the teacher's image features of the view and E_y the text
+embedding of the label. First the projector P learns with the backbone frozen (align), then the backbone with P frozen (distil).
+The student predicts by the class embedding nearest to P f: there is no trained classifier.
+"""
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.batches import Batch, Outputs
+from pipeline.methods.method import Method, Phase, Problem, Terms
+from pipeline.methods.settings import MethodSettings
+from pipeline.student import Student
+
+
+class Settings(MethodSettings):
+    """`image_weight` is λ; `align_fraction` the share of steps in which P alone learns (the paper: two equal runs)."""
+
+    image_weight: float = Field(0.5, ge=0, le=1)
+    align_fraction: float = Field(0.5, gt=0, lt=1)
+
+
+class EmbeddingPredictor(nn.Module):
+    """Pictures → scale · cosine between projected features and class embeddings, (B, C)."""
+
+    text: Tensor
+
+    def __init__(self, student: Student, projector: nn.Module, text: Tensor, scale: float) -> None:
+        super().__init__()
+        self.backbone, self.dropout = student.predictor.backbone, student.predictor.dropout
+        self.projector, self.scale = projector, scale
+        self.register_buffer("text", text)
+
+    def forward(self, images: Tensor) -> Tensor:
+        embeddings = self.projector(self.dropout(self.backbone(images)))
+        return self.scale * F.normalize(embeddings, dim=1) @ self.text.T
+
+
+class VL2V(Method):
+    Settings = Settings
+    needs = frozenset({"teacher_features", "text"})
+    text: Tensor
+
+    def __init__(self, settings: MethodSettings, problem: Problem) -> None:
+        super().__init__(settings, problem)
+        self.projector = nn.Linear(problem.width, problem.embedding)
+        self.register_buffer("text", problem.text)
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        embeddings, share = self.projector(outputs.features), self.settings.image_weight
+        image = F.cosine_similarity(embeddings, batch.teacher_features).mean()
+        text = F.cosine_similarity(embeddings, batch.text[batch.labels]).mean()
+        return {"image": -share * image, "text": -(1 - share) * text}
+
+    def predictor(self, student: Student) -> nn.Module:
+        return EmbeddingPredictor(student, self.projector, self.text, self.problem.logit_scale)
+
+    def phases(self) -> tuple[Phase, ...]:
+        distil_from = max(1, int(self.problem.steps * self.settings.align_fraction))
+        return (
+            Phase(0, lambda name: name.startswith("method.projector.")),
+            Phase(distil_from, lambda name: name.startswith("student.predictor.backbone.")),
+        )

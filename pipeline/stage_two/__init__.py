@@ -1,0 +1,1 @@
+"""Stage two: cache, pictures and settings → trained students. Here trials meet the data; no teacher is loaded."""

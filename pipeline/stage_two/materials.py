@@ -1,0 +1,72 @@
+"""What the trials of an experiment are made from, and the one rule by which two of them are the same."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.cache.identity import digest
+from pipeline.cache.reader import TeacherCache
+from pipeline.matching import open_matching
+from pipeline.methods import METHODS
+from pipeline.methods.settings import MethodSettings
+from pipeline.samples.table import Samples
+from pipeline.teacher.settings import TeacherSettings
+from pipeline.trials.key import TrialKey
+from pipeline.trials.settings import StudentSettings
+
+# Goes up when the same materials give other numbers, whatever the method: loop, batches, student, averaging, evaluation.
+TRAINING_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Materials:
+    """`dataset` is the name that seeds the trials; the first `views` of the cache are used; `size` is the pictures' side."""
+
+    dataset: str
+    samples: Samples
+    cache: TeacherCache
+    views: int
+    student: StudentSettings
+    size: int
+
+
+def gather(
+    dataset: str, samples: Samples, cache_folder: Path, teacher: TeacherSettings, student: StudentSettings, size: int
+) -> Materials:
+    """Opens the cache. Raises CacheError where it is not the one that configuration and samples ask for."""
+    return Materials(dataset, samples, open_matching(cache_folder, teacher, samples), teacher.views, student, size)
+
+
+def made_from(materials: Materials, key: TrialKey, method: str, settings: MethodSettings) -> dict[str, Any]:
+    """The part of a trial's card that says what it was made from: where two trials differ here, they are two results.
+
+    Devices, library versions and the number of workers are not in it.
+    """
+    model = materials.student.model
+    return {
+        "trial": vars(key),
+        "method": {"name": method, "version": METHODS[method].version, **settings.model_dump(mode="json")},
+        "student": materials.student.model_dump(mode="json", exclude={"workers"}),
+        "input": {
+            "size": materials.size,
+            "resize": "squash, bilinear",
+            "mean": list(model.mean),
+            "std": list(model.std),
+        },
+        "dataset": materials.dataset,
+        "samples": _samples_digest(materials.samples),
+        "teacher_cache": materials.cache.identity_digest,
+        "views": materials.views,
+        "training_version": TRAINING_VERSION,
+    }
+
+
+def _samples_digest(samples: Samples) -> str:
+    return digest(
+        {
+            "rows": [[row.id, row.domain, row.label, row.position] for row in samples.rows],
+            "found": samples.found,
+            "domains": list(samples.domains),
+            "exif": samples.exif,
+        }
+    )

@@ -1,0 +1,101 @@
+"""One trial, from its materials to its files."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline import methods, training
+from pipeline.engine.device import device
+from pipeline.evaluation import EvaluationSet
+from pipeline.experiment.warnings import require_domain, require_pair, schedule_warning
+from pipeline.methods.settings import MethodSettings
+from pipeline.progress import warn
+from pipeline.provenance import versions
+from pipeline.results import validation
+from pipeline.samples.splits import seed_hash
+from pipeline.stage_two import data
+from pipeline.stage_two.materials import Materials, made_from
+from pipeline.student import build
+from pipeline.trials import files, predictions
+from pipeline.trials.key import TrialKey
+from pipeline.trials.trial import Trial, start
+from pipeline.views.pictures import Pictures
+
+LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial that is to be run: which, of which method, with which settings."""
+
+    key: TrialKey
+    method: str
+    settings: MethodSettings
+
+
+def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
+    """The domains to learn from. Raises ConfigError where the assignment is impossible with this data; warns where it is poor."""
+    domains, held_out = materials.samples.domains, assignment.key.held_out
+    require_domain(held_out, domains)
+    sources = [name for name in domains if name != held_out]
+    require_pair(materials.student, assignment.settings, len(sources))
+    if warning := schedule_warning(materials.student, assignment.settings, len(sources)):
+        warn(warning)
+    return sources
+
+
+def run(
+    materials: Materials, assignment: Assignment, sources: list[str], pictures: Pictures, folder: Path
+) -> dict[str, Any]:
+    """Trains, measures and writes a trial; returns its metrics, times among them."""
+    key = assignment.key
+    judged = data.evaluation_set(materials, pictures, key.trial)
+    seed = seed_hash(materials.dataset, key.held_out, key.trial)
+    needs = methods.METHODS[assignment.method].needs
+    learnt_from = data.training_set(materials, judged, sources, needs, seed)
+    trial = _started(materials, assignment, sources, seed)
+    # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
+    torch.use_deterministic_algorithms(trial.device.type == "cpu")
+    begun = time.monotonic()
+    training.train(trial, learnt_from, judged)
+    times = {"seconds": round(time.monotonic() - begun, 1), "seconds_evaluating": round(trial.seconds_evaluating, 1)}
+    metrics = _metrics(trial, materials, judged, key)
+    card = {
+        **made_from(materials, key, assignment.method, assignment.settings),
+        "classes": list(materials.samples.classes),
+        "made_with": versions(trial.device, LIBRARIES),
+        "metrics": metrics,
+    }
+    assert trial.chosen is not None
+    files.write(
+        folder,
+        weights=trial.chosen.weights,
+        card=card,
+        times=times,
+        history=trial.history,
+        predictions=predictions.table(judged, trial.chosen.predictions, trial.drawn, trial.selected),
+    )
+    return {**metrics, **times}
+
+
+def _started(materials: Materials, assignment: Assignment, sources: list[str], seed: int) -> Trial:
+    settings, text = materials.student, data.class_embeddings(materials.cache)
+    student = build(settings.model, classes=len(text), embedding=text.shape[1], size=materials.size, seed=seed)
+    problem = data.problem(materials, student.predictor.width, len(sources))
+    method = methods.build(assignment.method, assignment.settings, problem, seed)
+    return start(student, method, settings, sources, seed, device())
+
+
+def _metrics(trial: Trial, materials: Materials, judged: EvaluationSet, key: TrialKey) -> dict[str, Any]:
+    assert trial.chosen is not None
+    evaluation = trial.chosen.evaluation
+    return {
+        **vars(key),
+        "accuracy": evaluation.accuracies[f"{key.held_out}_in"],
+        "validation": validation(evaluation, trial.sources),
+        "step": evaluation.step,
+        "teacher_zero_shot": data.teacher_zero_shot(materials.cache, judged, key.held_out),
+    }

@@ -1,0 +1,43 @@
+"""Stage two for a whole experiment: every trial that is not current, side by side."""
+
+from pathlib import Path
+
+from pipeline import journal
+from pipeline.engine.device import cores, device
+from pipeline.errors import InputError
+from pipeline.experiment.places import Plan
+from pipeline.progress import say
+from pipeline.stage_two import current, running, side_by_side
+from pipeline.stages.student import assigned, gathered
+
+# Trials that run at once unless one asks for more: each holds a student and its batches in memory.
+MOST_JOBS = 8
+
+
+def run(plan: Plan, results: Path, jobs: int | None) -> None:
+    """Raises InputError where trials failed: the others are there, and the same command runs those again."""
+    materials = gathered(plan)
+    assignments = [assigned(plan, key) for key in plan.experiment.trials()]
+    standing = current.look(results, materials, assignments)
+    for assignment in standing.todo:
+        running.sources_of(materials, assignment)
+    # By the matrix, not by what is left to do: with other threads a trial's last digits would depend on its neighbours.
+    jobs = jobs or _jobs(len(assignments))
+    threads = max(1, cores() // jobs)
+    say(f"{len(standing.done)} of {len(assignments)} trials are current; {jobs} at a time, {threads} threads each")
+    results.mkdir(parents=True, exist_ok=True)
+    record = journal.Journal(results, journal.read(results) if standing.done else [], jobs)
+    commands = {str(one.key): side_by_side.scmd(*_arguments(plan, results, one.key)) for one in standing.todo}
+    failed = side_by_side.run(commands, jobs, threads, record.note_finished)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(commands)} trials failed, first {failed[0]}: see above")
+    say(f"{len(assignments)} trials in {results}; next: {plan.command('report')}")
+
+
+def _jobs(trials: int) -> int:
+    return 1 if device().type == "cuda" else min(cores(), MOST_JOBS, trials)
+
+
+def _arguments(plan: Plan, results: Path, key: running.TrialKey) -> list[str]:
+    wanted = ("--held-out", key.held_out, "--method", key.method, "--trial", str(key.trial))
+    return ["student", "--experiment", str(plan.file), "--results", str(results), *wanted]

@@ -1,0 +1,77 @@
+"""Step number → batch: pictures of recorded views, with the teacher's answers to those very views."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.batches import Batch
+from pipeline.engine.workers import in_order
+from pipeline.views.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Everything a batch is drawn from. `sources` holds for each source domain the samples of its in split.
+
+    `rows` (samples,) maps a sample to its row in cache and pictures, `views` counts the clean one, which is never drawn.
+    `answers` (N, V, width) by name and `shared` by name are what the method needs of the cache: fields of `Batch`.
+    A step takes `per_domain` samples of each source. `mean` and `std` are the student's, of its three channels.
+    """
+
+    pictures: Pictures
+    rows: np.ndarray
+    labels: np.ndarray
+    sources: tuple[np.ndarray, ...]
+    views: int
+    answers: Mapping[str, np.ndarray]
+    shared: Mapping[str, Tensor]
+    needs: frozenset[str]
+    per_domain: int
+    seed: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def drawn(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Samples and their views for a step, (B,) each: with replacement, as many of each source (DomainBed's rule).
+
+        A function of (seed, step): neither method, worker count nor earlier steps change it.
+        """
+        random = np.random.default_rng([self.seed, step])
+        picked = [source[random.integers(len(source), size=self.per_domain)] for source in self.sources]
+        samples = np.concatenate(picked)
+        return samples, random.integers(1, self.views, size=len(samples))
+
+    def batch(self, step: int, pixels: np.ndarray, device: torch.device) -> Batch:
+        """The batch of a step whose pictures, (B, H, W, 3) uint8, a worker has made."""
+        samples, views = self.drawn(step)
+        rows = self.rows[samples]
+        fields = {"labels": self.labels[samples]}
+        fields |= {name: column[rows, views].astype(np.float32) for name, column in self.answers.items()}
+        if "domains" in self.needs:
+            fields["domains"] = np.repeat(np.arange(len(self.sources)), self.per_domain)
+        if "rows" in self.needs:
+            fields["rows"] = samples
+        tensors = {name: torch.from_numpy(values).to(device, non_blocking=True) for name, values in fields.items()}
+        shared = {name: tensor.to(device) for name, tensor in self.shared.items()}
+        return Batch(images=normalised(pixels, self.mean, self.std, device), **tensors, **shared)
+
+    def stream(self, first: int, last: int, workers: int, device: torch.device) -> Iterator[Batch]:
+        """The batches of steps `first` … `last` − 1; their pictures are made by `workers` processes (0: in this one)."""
+        steps = range(first, last)
+        orders = (self.pictures.order(*self._shown(step)) for step in steps)
+        for step, pixels in zip(steps, in_order(self.pictures.maker, orders, workers), strict=True):
+            yield self.batch(step, pixels, device)
+
+    def _shown(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        samples, views = self.drawn(step)
+        return self.rows[samples], views
+
+
+def normalised(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> Tensor:
+    """(B, H, W, 3) uint8 → (B, 3, H, W) float32 on the device, each channel less `mean` and divided by `std`."""
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+    shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
+    return (images / 255 - shift) / scale

@@ -1,0 +1,70 @@
+"""The files that a finished trial leaves, and whether those that stand are of the same trial.
+
+`student.safetensors`, `predictions.parquet`, `history.json`, `metrics.json` (with times, which differ from run to run) and, last,
+`card.json`: with it the trial counts as done, and equal trials on equal machines have equal cards.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipeline.errors import InputError
+from pipeline.results import Evaluation
+from pipeline.trials import predictions as predictions_file
+from pipeline.writing import replace_text
+
+CARD = "card.json"
+# What `report` reads of a card's metrics.
+MEASURED = {"accuracy", "validation", "teacher_zero_shot"}
+
+
+def write(
+    folder: Path,
+    *,
+    weights: Mapping[str, Tensor],
+    card: Mapping[str, Any],
+    times: Mapping[str, float],
+    history: Sequence[Evaluation],
+    predictions: pa.Table,
+) -> None:
+    """`card` holds the trial's `metrics`, too. What stood in the folder is no longer so, and counts no more from the start."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD).unlink(missing_ok=True)
+    save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, folder / "student.safetensors")
+    predictions_file.write(predictions, folder / "predictions.parquet")
+    rows = [
+        {
+            "step": one.step,
+            **one.accuracies,
+            **{f"loss_{name}": mean for name, mean in one.terms.items()},
+            "validation_loss": one.validation_loss,
+        }
+        for one in history
+    ]
+    metrics = {**card["metrics"], **times}
+    for name, data in (("history.json", rows), ("metrics.json", metrics), (CARD, card)):
+        replace_text(folder / name, json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+
+def read_card(folder: Path) -> dict[str, Any] | None:
+    """The card of a finished trial; None where there is none. Raises InputError for a damaged file."""
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_bytes())
+        if not card["metrics"].keys() >= MEASURED:
+            raise KeyError("metrics")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not the card of a finished trial; remove it and run that trial again") from error
+    return dict(card)
+
+
+def is_of(card: Mapping[str, Any] | None, expected: Mapping[str, Any]) -> bool:
+    """Whether a trial was made from what is expected (`materials.made_from`)."""
+    return card is not None and all(card.get(key) == value for key, value in expected.items())

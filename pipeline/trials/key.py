@@ -1,0 +1,24 @@
+"""What tells a trial from all others of a data set and a teacher, and its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, order=True)
+class TrialKey:
+    """`method` is the name that the experiment gives it; hyperparameter seed 0 means the settings as they are written."""
+
+    student: str
+    held_out: str
+    method: str
+    hparams_seed: int
+    trial: int
+
+    def folder(self, results: Path) -> Path:
+        """Where its files go, below a results folder."""
+        seeds = f"hparams-{self.hparams_seed}", f"trial-{self.trial}"
+        return results.joinpath("trials", self.student, self.held_out, self.method, *seeds)
+
+    def __str__(self) -> str:
+        hparams = f", hyperparameters {self.hparams_seed}" if self.hparams_seed else ""
+        return f"{self.method}, {self.held_out} held out, trial {self.trial}{hparams}"

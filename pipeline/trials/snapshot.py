@@ -1,0 +1,114 @@
+"""A trial written down between two steps, and read back: what goes on from it ends as if it had never stopped.
+
+Two files, no pickle: `tensors.safetensors` with all that is a number by the thousand, and `trial.json` with the rest.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pipeline.errors import InputError
+from pipeline.evaluation import Predictions
+from pipeline.results import Evaluation
+from pipeline.trials.trial import Chosen, Trial
+
+TENSORS, REST = "tensors.safetensors", "trial.json"
+
+
+def write(trial: Trial, folder: Path) -> None:
+    """Into an empty or new folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"{part}:{name}": tensor.detach().cpu().contiguous().clone()
+        for part, state in _parts(trial).items()
+        for name, tensor in state.items()
+    }
+    save_file(tensors, folder / TENSORS)
+    rest = {
+        "step": trial.step,
+        "summed": trial.summed,
+        "seconds_evaluating": trial.seconds_evaluating,
+        "history": [dataclasses.asdict(evaluation) for evaluation in trial.history],
+        "chosen": dataclasses.asdict(trial.chosen.evaluation) if trial.chosen else None,
+    }
+    (folder / REST).write_text(json.dumps(rest, indent=1) + "\n", encoding="utf-8")
+
+
+def read_into(trial: Trial, folder: Path) -> None:
+    """Takes a trial that was just started from the same settings to where the written one was.
+
+    Raises InputError where the files are missing, damaged, or of another student or method.
+    """
+    try:
+        rest = json.loads((folder / REST).read_text(encoding="utf-8"))
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in load_file(folder / TENSORS, device=str(trial.device)).items():
+            part, _, key = name.partition(":")
+            parts.setdefault(part, {})[key] = tensor
+        trial.step, trial.summed = rest["step"], rest["summed"]
+        trial.seconds_evaluating = rest["seconds_evaluating"]
+        trial.history = [Evaluation(**one) for one in rest["history"]]
+        _restore(trial, parts, rest["chosen"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: not a trial of these settings that was written down ({reason})") from error
+
+
+def _parts(trial: Trial) -> dict[str, dict[str, Tensor]]:
+    parts = {
+        "student": trial.student.state_dict(),
+        "method": trial.method.state_dict(),
+        "optimiser": _optimiser_state(trial.optimizer),
+        "averaging": trial.averaging.state_dict(),
+        "random": {str(at): state for at, state in enumerate(trial.random)},
+        "sums": trial.sums,
+        "counts": {"drawn": torch.from_numpy(trial.drawn), "selected": torch.from_numpy(trial.selected)},
+    }
+    if trial.chosen:
+        parts["weights"] = trial.chosen.weights
+        parts["predictions"] = {
+            name: torch.from_numpy(values) for name, values in vars(trial.chosen.predictions).items()
+        }
+    return parts
+
+
+def _restore(trial: Trial, parts: dict[str, dict[str, Tensor]], chosen: dict | None) -> None:
+    trial.student.load_state_dict(parts["student"])
+    trial.method.load_state_dict(parts.get("method", {}))
+    # The state is that of the last update's phase: a new one begins with the next update.
+    trial.enter(trial.phase_of(max(0, trial.step - 1)))
+    _restore_optimiser(trial.optimizer, parts.get("optimiser", {}))
+    trial.averaging.load_state_dict(parts["averaging"])
+    trial.random = [parts["random"][str(at)].cpu() for at in range(len(trial.random))]
+    trial.sums = parts.get("sums", {})
+    trial.drawn, trial.selected = (parts["counts"][name].cpu().numpy() for name in ("drawn", "selected"))
+    if chosen:
+        predictions = {name: _plain(tensor) for name, tensor in parts["predictions"].items()}
+        trial.chosen = Chosen(Evaluation(**chosen), parts["weights"], Predictions(**predictions))
+
+
+def _plain(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()
+
+
+def _optimiser_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """`number.key` of each parameter's moments and counts. Rates follow from the step, and are not kept."""
+    return {
+        f"{number}.{key}": value
+        for number, values in optimizer.state_dict()["state"].items()
+        for key, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _restore_optimiser(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, key = name.partition(".")
+        state.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

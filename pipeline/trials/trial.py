@@ -1,0 +1,115 @@
+"""A trial as an object: everything that training changes, which can be written down and read back (`snapshot`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline import optimiser
+from pipeline.averaging import Averaging, first_averaged
+from pipeline.evaluation import Predictions
+from pipeline.methods.method import Method, Phase
+from pipeline.results import Evaluation
+from pipeline.student import Student
+from pipeline.trials.settings import StudentSettings
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The evaluation that is the trial's result so far, with its weights and what they answered."""
+
+    evaluation: Evaluation
+    weights: dict[str, Tensor]
+    predictions: Predictions
+
+
+@dataclass
+class Trial:
+    """Before update `step`. `drawn` and `selected` (samples,) count how often a sample was drawn, and learnt from.
+
+    `sums` has the sum of each loss term since the last evaluation, `summed` of how many steps; `random` is the state of the
+    generators that dropout and methods draw from: several trials can share a process and none sees another.
+    """
+
+    student: Student
+    method: Method
+    settings: StudentSettings
+    sources: Sequence[str]
+    device: torch.device
+    optimizer: torch.optim.Optimizer
+    averaging: Averaging
+    random: list[Tensor]
+    drawn: np.ndarray
+    selected: np.ndarray
+    step: int = 0
+    history: list[Evaluation] = field(default_factory=list)
+    chosen: Chosen | None = None
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    summed: int = 0
+    seconds_evaluating: float = 0.0
+
+    @property
+    def predictor(self) -> nn.Module:
+        """What is averaged, evaluated and shipped."""
+        return self.method.predictor(self.student)
+
+    def phase_of(self, step: int) -> Phase:
+        """The phase that update `step` belongs to."""
+        return [phase for phase in self.method.phases() if phase.first <= step][-1]
+
+    def enter(self, phase: Phase) -> None:
+        """A fresh optimiser over what learns in a phase, and a fresh average over its steps."""
+        self.optimizer, self.averaging = _of_phase(self.student, self.method, self.settings, phase)
+
+    def go_on_from_average(self) -> None:
+        """The student and the method take the weights that the phase before ended with."""
+        self.averaging.conclude()
+        self.predictor.load_state_dict(self.averaging.model.state_dict())
+
+
+def start(
+    student: Student, method: Method, settings: StudentSettings, sources: Sequence[str], seed: int, device: torch.device
+) -> Trial:
+    """A trial before its first update; what is random in it depends on `seed` alone."""
+    student.to(device)
+    method.to(device)
+    optimizer, averaging = _of_phase(student, method, settings, method.phases()[0])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        random = _random_state(device)
+    drawn, selected = (np.zeros(method.problem.samples, np.int64) for _ in range(2))
+    return Trial(student, method, settings, sources, device, optimizer, averaging, random, drawn, selected)
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def exchange_random_state(trial: Trial, state: list[Tensor]) -> list[Tensor]:
+    """Sets the generators' state and returns what it was."""
+    before = _random_state(trial.device)
+    torch.set_rng_state(state[0])
+    if trial.device.type == "cuda":
+        torch.cuda.set_rng_state(state[1], trial.device)
+    return before
+
+
+def _of_phase(
+    student: Student, method: Method, settings: StudentSettings, phase: Phase
+) -> tuple[torch.optim.Optimizer, Averaging]:
+    for name, parameter in nn.ModuleDict({"student": student, "method": method}).named_parameters():
+        parameter.requires_grad_(phase.learns(name))
+    groups = [*_student_groups(student, settings.optimiser), *method.groups(settings.optimiser.lr)]
+    ends = [other.first for other in method.phases() if other.first > phase.first] + [settings.steps]
+    averaging = settings.averaging
+    first = first_averaged(ends[0] - phase.first, averaging.start, averaging.start_fraction)
+    return optimiser.build(groups, settings.optimiser), method.averaging(method.predictor(student), first)
+
+
+def _student_groups(student: Student, settings: optimiser.OptimiserSettings) -> list[dict[str, Any]]:
+    """The logit scale is a group with a rate of its own."""
+    others = [parameter for name, parameter in student.named_parameters() if name != "log_scale"]
+    return [{"params": others, "lr": settings.lr}, {"params": [student.log_scale], "lr": settings.scale_lr}]

@@ -1,0 +1,162 @@
+"""A store of the student's pictures: every recorded view at one size, rendered once, for all trials and caches of these views.
+
+`rows.parquet` has the ids of its rows, `numbers.npy` (rows, views, columns) the numbers by which each picture was rendered (NaN
+where none was), `pixels.npy` (rows, views, size, size, 3) the pictures. `rows.parquet` comes last: without it nothing counts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.engine.workers import in_order
+from pipeline.errors import InputError
+from pipeline.progress import track
+from pipeline.views.pictures import DrawnPictures, StoredPictures
+
+ROWS, NUMBERS, PIXELS = "rows.parquet", "numbers.npy", "pixels.npy"
+# Rows that are copied at a time from an old store to its successor.
+COPIED = 4096
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The pictures that a cache needs: the ids of its N rows, which of their images are `there`, how `drawn` renders them."""
+
+    ids: list[str]
+    there: np.ndarray
+    drawn: DrawnPictures
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows that can be rendered."""
+        return np.flatnonzero(self.there)
+
+
+@dataclass(frozen=True)
+class _Store:
+    ids: list[str]
+    numbers: np.ndarray
+    pixels: np.ndarray
+
+
+def opened(folder: Path, wanted: Wanted) -> StoredPictures:
+    """Raises InputError where a picture is missing, or the files are not those of such a store."""
+    store = _read(folder)
+    if store is None:
+        raise InputError(f"{folder}: no rendered pixels here; run `scmd pixels` first")
+    places = _places(store, wanted)
+    if store.pixels.shape[2:] != (wanted.drawn.size, wanted.drawn.size, 3):
+        raise InputError(f"{folder / PIXELS}: not the pictures that belong here; run `scmd pixels` again")
+    if _missing(store, places, wanted).any():
+        raise InputError(f"{folder}: rendered from other recorded views; run `scmd pixels` again")
+    return StoredPictures(folder / PIXELS, places, wanted.drawn.size)
+
+
+def complete(folder: Path, wanted: Wanted, workers: int) -> int:
+    """Renders what the store lacks and keeps what it has; returns how many pictures were rendered."""
+    old = _read(folder)
+    if old and old.pixels.shape[2:] != (wanted.drawn.size, wanted.drawn.size, 3):
+        old = None
+    if old and not _missing(old, _places(old, wanted), wanted).any():
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        store = _grown(folder, old, wanted)
+        places = _places(store, wanted)
+        missing = _missing(store, places, wanted)
+        _render(store, places, missing, wanted, workers)
+        _replace(folder, store)
+    finally:
+        _partial(folder / PIXELS).unlink(missing_ok=True)
+    return int(missing.sum())
+
+
+def _read(folder: Path) -> _Store | None:
+    """What stands, or None where nothing does. Raises InputError where files do not belong together."""
+    if not (folder / ROWS).is_file():
+        return None
+    try:
+        ids = pq.read_table(folder / ROWS)["id"].to_pylist()
+        numbers = np.load(folder / NUMBERS, allow_pickle=False)
+        pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
+    except (pa.ArrowException, KeyError, OSError, ValueError, EOFError):
+        raise InputError(
+            f"{folder / PIXELS}: missing or cut short; remove {folder} and run `scmd pixels` again"
+        ) from None
+    if pixels.ndim != 5 or pixels.dtype != np.uint8 or pixels.shape[:2] != numbers.shape[:2] or len(ids) != len(pixels):
+        raise InputError(
+            f"{folder / PIXELS}: not the pictures that belong here; remove {folder} and run `scmd pixels` again"
+        )
+    return _Store(ids, numbers, pixels)
+
+
+def _places(store: _Store, wanted: Wanted) -> np.ndarray:
+    """(N,) int: where each row's pictures lie; beyond the end where its image is gone, so that none is ever taken."""
+    at = {one: place for place, one in enumerate(store.ids)}
+    return np.array([at.get(one, len(store.ids)) for one in wanted.ids])
+
+
+def _missing(store: _Store, places: np.ndarray, wanted: Wanted) -> np.ndarray:
+    """(N, V) bool: pictures of images that are there which were not rendered by the numbers that are recorded now."""
+    views = wanted.drawn.numbers.shape[1]
+    missing = np.zeros((len(places), views), bool)
+    there = wanted.rows[places[wanted.rows] < len(store.ids)]
+    missing[wanted.rows] = True
+    if store.numbers.shape[2] == wanted.drawn.numbers.shape[2]:
+        both = min(views, store.numbers.shape[1])
+        same = (store.numbers[places[there], :both] == wanted.drawn.numbers[there, :both]).all(2)
+        missing[there, :both] = ~same
+    return missing
+
+
+def _grown(folder: Path, old: _Store | None, wanted: Wanted) -> _Store:
+    """A store with room for all that is wanted, beside the old one, with what that had."""
+    _, views, columns = wanted.drawn.numbers.shape
+    size = wanted.drawn.size
+    ids = list(old.ids) if old else []
+    known = set(ids)
+    ids += [wanted.ids[row] for row in wanted.rows if wanted.ids[row] not in known]
+    shape = (len(ids), max(views, old.numbers.shape[1] if old else 0))
+    numbers = np.full((*shape, columns), np.nan, np.float32)
+    pixels = np.lib.format.open_memmap(
+        _partial(folder / PIXELS), mode="w+", dtype=np.uint8, shape=(*shape, size, size, 3)
+    )
+    if old and old.numbers.shape[2] == columns:
+        count, seen = old.numbers.shape[:2]
+        numbers[:count, :seen] = old.numbers
+        for start in range(0, count, COPIED):
+            end = min(start + COPIED, count)
+            pixels[start:end, :seen] = old.pixels[start:end]
+    return _Store(ids, numbers, pixels)
+
+
+def _render(store: _Store, places: np.ndarray, missing: np.ndarray, wanted: Wanted, workers: int) -> None:
+    rows = np.flatnonzero(missing.any(1))
+    orders = (_order(wanted.drawn, int(row), missing[row]) for row in rows)
+    made = in_order(wanted.drawn.maker, orders, min(workers, len(rows)))
+    for row, pictures in zip(rows, track(made, len(rows), "rendering pixels"), strict=True):
+        store.pixels[places[row], np.flatnonzero(missing[row])] = pictures
+        store.numbers[places[row], : missing.shape[1]] = wanted.drawn.numbers[row]
+
+
+def _order(drawn: DrawnPictures, row: int, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    views = np.flatnonzero(missing)
+    return drawn.order(np.full(len(views), row), views)
+
+
+def _replace(folder: Path, store: _Store) -> None:
+    assert isinstance(store.pixels, np.memmap)
+    store.pixels.flush()
+    (folder / ROWS).unlink(missing_ok=True)  # until the new ones stand, nothing counts
+    np.save(folder / NUMBERS, store.numbers, allow_pickle=False)
+    _partial(folder / PIXELS).replace(folder / PIXELS)
+    partial = _partial(folder / ROWS)
+    pq.write_table(pa.table({"id": pa.array(store.ids, pa.string())}), partial)
+    partial.replace(folder / ROWS)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"partial-{path.name}")
