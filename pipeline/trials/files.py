@@ -19,6 +19,7 @@ from pipeline.trials import predictions as predictions_file
 from pipeline.writing import replace_text
 
 CARD = "card.json"
+WEIGHTS, PREDICTIONS, HISTORY, METRICS = "student.safetensors", "predictions.parquet", "history.json", "metrics.json"
 # What `report` reads of a card's metrics.
 MEASURED = {"accuracy", "validation", "teacher_zero_shot"}
 
@@ -34,9 +35,11 @@ def write(
 ) -> None:
     """`card` holds the trial's `metrics`, too. What stood in the folder is no longer so, and counts no more from the start."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
-    save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, folder / "student.safetensors")
-    predictions_file.write(predictions, folder / "predictions.parquet")
+    for name in (CARD, WEIGHTS, PREDICTIONS, HISTORY, METRICS):
+        # Removed, not written over: DVC may have linked a file to its own copy.
+        (folder / name).unlink(missing_ok=True)
+    save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, folder / WEIGHTS)
+    predictions_file.write(predictions, folder / PREDICTIONS)
     rows = [
         {
             "step": one.step,
@@ -47,7 +50,7 @@ def write(
         for one in history
     ]
     metrics = {**card["metrics"], **times}
-    for name, data in (("history.json", rows), ("metrics.json", metrics), (CARD, card)):
+    for name, data in ((HISTORY, rows), (METRICS, metrics), (CARD, card)):
         replace_text(folder / name, json.dumps(data, indent=1, sort_keys=True) + "\n")
 
 
