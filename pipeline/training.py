@@ -21,24 +21,25 @@ STATISTICS_BATCHES = 20
 
 
 def train(trial: Trial, data: TrainingSet, judged: EvaluationSet) -> None:
-    """Takes a trial from its step to its last. Evaluates at every `evaluate_every`-th step and the last (DomainBed's times).
+    """Takes a trial from its step to its end. Raises InputError where training diverges."""
+    advance(trial, data, judged, trial.settings.steps)
+    if trial.averaging.conclude():
+        choose(trial, *evaluate(trial, data, judged, trial.settings.steps - 1))
 
-    Raises InputError where training diverges.
-    """
-    steps = trial.settings.steps
-    batches = data.stream(trial.step, steps, trial.settings.workers, trial.device)
-    for batch in track(batches, steps - trial.step, "training"):
-        samples, _ = data.drawn(trial.step)
-        learn(trial, batch, samples)
+
+def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int) -> None:
+    """Until before step `end`. Evaluates at every `evaluate_every`-th step and the last (DomainBed's times)."""
+    settings = trial.settings
+    batches = data.stream(trial.step, end, settings.workers, trial.device)
+    for batch in track(batches, end - trial.step, "training"):
         number = trial.step
+        learn(trial, batch, data.drawn(number)[0])
         trial.step += 1
-        if number % trial.settings.evaluate_every == 0 or number == steps - 1:
+        if number % settings.evaluate_every == 0 or number == settings.steps - 1:
             evaluation, predictions = evaluate(trial, data, judged, number)
             if is_better(evaluation, trial.chosen.evaluation if trial.chosen else None, trial.sources):
                 choose(trial, evaluation, predictions)
             trial.averaging.observe(evaluation.validation_loss)
-    if trial.averaging.conclude():
-        choose(trial, *evaluate(trial, data, judged, steps - 1))
 
 
 def learn(trial: Trial, batch: Batch, samples: np.ndarray) -> None:

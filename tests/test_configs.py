@@ -4,9 +4,10 @@ import pytest
 
 from pipeline import config
 from pipeline.experiment import places
-from pipeline.experiment.schema import Experiment, StudentSettings
+from pipeline.experiment.schema import Experiment
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.teacher.settings import TeacherSettings
+from pipeline.trials.settings import StudentSettings
 from tests.conftest import ROOT
 
 KINDS = {"datasets": DatasetSettings, "teachers": TeacherSettings, "students": StudentSettings, "configs": Experiment}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy, cross_modal_logits, distillation
 from pipeline.methods import METHODS
+from pipeline.methods.method import Problem
 
 
 def softmax(rows):
@@ -46,11 +47,18 @@ def by_torch(p, lambda1, lambda2, temperature):
     tensors = {name: torch.tensor(value) for name, value in p.items()}
     for name in ("z", "embeddings", "s"):
         tensors[name].requires_grad_(True)
-    batch = Batch(torch.zeros(0), tensors["labels"], tensors["t"], tensors["text"])
-    outputs = Outputs(tensors["z"], tensors["embeddings"], tensors["s"])
-    method = METHODS["scmd"].settings(lambda1=lambda1, lambda2=lambda2, temperature=temperature)
-    terms = METHODS["scmd"].terms(outputs, batch, method)
-    return sum(terms.values()), tensors
+    batch = Batch(labels=tensors["labels"], teacher_logits=tensors["t"], text=tensors["text"])
+    method = made("scmd", lambda1=lambda1, lambda2=lambda2, temperature=temperature)
+    return sum(method.terms(said(tensors), batch).values()), tensors
+
+
+def made(name, **values):
+    method = METHODS[name]
+    return method(method.Settings(**values), Problem(3, torch.zeros(4, 5), 100.0, domains=2, samples=9, steps=10))
+
+
+def said(tensors):
+    return Outputs(torch.zeros(0), tensors["z"], tensors["embeddings"], tensors["s"])
 
 
 @settings(max_examples=50, deadline=None)
@@ -113,16 +121,12 @@ def test_cross_entropy_by_hand():
 
 def test_scmd_without_cross_modality_is_kd():
     loss, tensors = by_torch(problem(1), 0.5, 0.0, 3.0)
-    batch = Batch(torch.zeros(0), tensors["labels"], tensors["t"], tensors["text"])
-    outputs = Outputs(tensors["z"], tensors["embeddings"], tensors["s"])
-    kd = METHODS["kd"].terms(outputs, batch, METHODS["kd"].settings())
+    kd = made("kd").terms(said(tensors), Batch(labels=tensors["labels"], teacher_logits=tensors["t"]))
     assert sum(kd.values()).item() == pytest.approx(loss.item(), rel=1e-12)
 
 
 def test_erm_knows_no_teacher():
     _, tensors = by_torch(problem(1), 0.5, 0.5, 3.0)
-    outputs = Outputs(tensors["z"], tensors["embeddings"], tensors["s"])
-    batch = Batch(torch.zeros(0), tensors["labels"], torch.full((6, 4), torch.nan), tensors["text"])
-    terms = METHODS["erm"].terms(outputs, batch, METHODS["erm"].settings())
+    terms = made("erm").terms(said(tensors), Batch(labels=tensors["labels"]))
     assert list(terms) == ["cross_entropy"]
     assert torch.isfinite(terms["cross_entropy"])

@@ -1,7 +1,6 @@
 """The table: what it averages, and what it says of gaps."""
 
 import math
-from pathlib import Path
 
 import pytest
 
@@ -37,12 +36,15 @@ def test_the_average_is_taken_trial_by_trial_over_whole_trials():
     assert table["a"]["teacher zero-shot"].mean == pytest.approx(0.9)
 
 
-def test_a_gap_is_named_with_the_command_that_fills_it():
-    wanted = [("a", "erm", 0), ("a", "scmd", 0)]
-    lines = report.missing_lines([trial("a", "erm", 0, 0.5)], wanted, Path("configs/x.yaml"), Path("results/y"))
-    command = "`scmd student --experiment configs/x.yaml --held-out a --method scmd --trial 0 --results results/y`"
-    assert lines == ["", f"1 of 2 trials are done; the first that is missing: {command}"]
-    assert report.missing_lines([trial("a", "erm", 0, 0.5)], wanted[:1], Path("x"), Path("y")) == []
+def test_a_gap_is_named_with_what_is_left_out_and_the_command_that_fills_it():
+    assert report.gap_lines(2, 0, 0, "scmd students") == []
+    lines = report.gap_lines(1, 2, 3, "scmd students --experiment configs/x.yaml")
+    left_out = "3 more were made from other settings, samples or caches, and are left out."
+    assert lines == [
+        "",
+        f"1 of 6 trials are done. {left_out} `scmd students --experiment configs/x.yaml` runs the rest.",
+    ]
+    assert report.gap_lines(1, 1, 0, "scmd students")[1] == "1 of 2 trials are done. `scmd students` runs the rest."
 
 
 def test_the_page_is_a_markdown_table():

@@ -1,20 +1,17 @@
 """Which checkpoint is chosen, and who has a say in it."""
 
-import json
-
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 
-from pipeline import results
 from pipeline.results import Evaluation, is_better, validation
 
 SOURCES = ["a", "b"]
 
 
 def evaluation(step: int, a_out: float, b_out: float, held: float = 0.0) -> Evaluation:
-    return Evaluation(step, {"a_out": a_out, "a_in": 0, "b_out": b_out, "b_in": 0, "h_in": held, "h_out": held}, {})
+    return Evaluation(
+        step, {"a_out": a_out, "a_in": 0, "b_out": b_out, "b_in": 0, "h_in": held, "h_out": held}, {}, 0.0
+    )
 
 
 def chosen(history):
@@ -41,18 +38,3 @@ def test_the_held_out_domain_has_no_say(rows):
     history = [evaluation(step, a, b, held) for step, (a, b, held, _) in enumerate(rows)]
     otherwise = [evaluation(step, a, b, held) for step, (a, b, _, held) in enumerate(rows)]
     assert chosen(history).step == chosen(otherwise).step
-
-
-def test_a_trial_leaves_four_files_and_no_pickle(tmp_path):
-    history = [evaluation(0, 0.1, 0.2)]
-    results.write(
-        tmp_path, weights={"w": torch.ones(2)}, card={"classes": ["x"]}, metrics={"accuracy": 0.5}, history=history
-    )
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "card.json",
-        "history.json",
-        "metrics.json",
-        "student.safetensors",
-    ]
-    assert load_file(tmp_path / "student.safetensors")["w"].tolist() == [1, 1]
-    assert json.loads((tmp_path / "history.json").read_text())[0]["a_out"] == 0.1

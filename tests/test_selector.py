@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.selector import hardest, is_selecting, kept
+from pipeline.batches import Batch
+from pipeline.selector import HardestFirst, hardest, is_selecting, kept
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,23 @@ def test_it_keeps_what_sorting_by_hand_keeps(values, fraction):
         : max(1, int(fraction * len(values)))
     ]
     assert chosen == by_hand
+
+
+def test_scoring_is_by_the_loss_of_a_training_pass_and_leaves_every_buffer():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 3)
+    )
+    batch = Batch(images=torch.randn(8, 3, 2, 2) * 3, labels=torch.arange(8) % 3)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    chosen = HardestFirst(0.5, 0.25, 100).chosen(0, model.train(), batch)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+    # Normalised with the statistics of this batch, as a training pass is.
+    with torch.no_grad():
+        losses = F.cross_entropy(model(batch.images), batch.labels, reduction="none")
+    assert torch.equal(chosen, losses.argsort(descending=True)[:4])
+
+
+def test_nothing_is_scored_where_everything_is_kept():
+    assert HardestFirst(1.0, 0.25, 100).chosen(0, None, None) is None
+    assert HardestFirst(0.5, 0.25, 100).chosen(76, None, None) is None

@@ -8,11 +8,12 @@ import torch
 from pipeline import student
 from pipeline.errors import InputError
 
-SMALL = {"backbone": "resnet10t", "pretrained": False, "dropout": 0.0, "classes": 5, "embedding": 7, "size": 32}
+SMALL = {"backbone": "resnet10t", "pretrained": False, "batch_norm": "trained"}
 
 
-def build(seed=0, batch_norm="trained", projector="linear", **changes):
-    return student.build(**{**SMALL, **changes}, batch_norm=batch_norm, projector=projector, seed=seed)
+def build(seed=0, size=32, **changes):
+    settings = student.ModelSettings(**{**SMALL, **changes})
+    return student.build(settings, classes=5, embedding=7, size=size, seed=seed)
 
 
 def test_outputs_have_the_shapes_of_classes_and_teacher_space():

@@ -75,7 +75,6 @@ def training_set(
                 "or a larger `split.holdout_fraction` in the student's configuration"
             )
     cache = materials.cache
-    shared = {"text": class_embeddings(cache), "template_text": torch.from_numpy(cache.read_text_embeddings())}
     return TrainingSet(
         pictures=judged.pictures,
         rows=judged.rows,
@@ -83,7 +82,7 @@ def training_set(
         sources=inside,
         views=materials.views,
         answers={name: cache.column(column) for name, column in COLUMNS.items() if name in needs},
-        shared={name: tensor for name, tensor in shared.items() if name in needs},
+        shared={name: make(cache) for name, make in SHARED.items() if name in needs},
         needs=needs,
         per_domain=materials.student.batch,
         seed=seed,
@@ -108,6 +107,15 @@ def problem(materials: Materials, width: int, sources: int) -> Problem:
 def class_embeddings(cache: TeacherCache) -> torch.Tensor:
     """(C, D) float32, unit rows."""
     return torch.from_numpy(zero_shot.class_embeddings(cache.read_text_embeddings()).astype(np.float32))
+
+
+def template_embeddings(cache: TeacherCache) -> torch.Tensor:
+    """(P, C, D) float32, not normalised."""
+    return torch.from_numpy(cache.read_text_embeddings().copy())
+
+
+# Fields of a batch that are the same for all.
+SHARED = {"text": class_embeddings, "template_text": template_embeddings}
 
 
 def teacher_zero_shot(cache: TeacherCache, judged: EvaluationSet, held_out: str) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def read_into(trial: Trial, folder: Path) -> None:
         trial.seconds_evaluating = rest["seconds_evaluating"]
         trial.history = [Evaluation(**one) for one in rest["history"]]
         _restore(trial, parts, rest["chosen"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: not a trial of these settings that was written down ({reason})") from error
 

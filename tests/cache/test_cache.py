@@ -29,7 +29,9 @@ def rows(count: int) -> list[Row]:
 def attributes(shape: Shape, chain: str, **more) -> Attributes:
     """The group's; `more` goes into the identity."""
     known = {"templates": ["{}", "{}!"], "classes": ["a", "b", "c", "d"], "teacher": {"embedding": shape.embedding}}
-    return metadata.attributes(shape, chain, {**known, **more}, ["left"], render_size=32, logit_scale=100.0)
+    return metadata.attributes(
+        shape, chain, {**known, **more}, list("abcdefghijk")[: shape.columns], render_size=32, logit_scale=100.0
+    )
 
 
 def origins(shape: Shape, **more) -> Origins:

@@ -39,7 +39,17 @@ def nothing_written(project) -> bool:
         (
             "experiment.yaml",
             {"methods": {"erm": {}, "scmd": {}, "magic": {}}},
-            "method `magic` is unknown (known: erm, kd, scmd)",
+            "method `magic` is unknown (known: active_bias, dann, erm, fitnet, kd, mldg, scmd, swad, vl2v_adip)",
+        ),
+        (
+            "experiment.yaml",
+            {"methods": {"erm": {}, "scmd": {"method": "magic"}}},
+            "method `magic` is unknown",
+        ),
+        (
+            "experiment.yaml",
+            {"methods": {"erm": {}, "scmd": {}, "a/b": {"method": "kd"}}},
+            "method name `a/b`: letters",
         ),
         ("teachers/tiny.yaml", {"views": 1}, "configs/teachers/tiny.yaml: `views` is 1"),
         ("teachers/tiny.yaml", {"templates": ["a photo"]}, "must hold one {} where the class name goes"),
@@ -120,7 +130,8 @@ def test_some_images_unreadable_are_set_aside_and_the_run_goes_on(project):
         (("teacher",), "no samples table here; run `scmd samples` first"),
         (("pixels",), "no samples table here"),
         (STUDENT, "no samples table here"),
-        (("report",), "no finished trial of this experiment's settings here"),
+        (("students",), "no samples table here"),
+        (("report",), "no samples table here"),
     ],
 )
 def test_a_stage_before_its_time_names_the_one_to_run(project, stage, sentence):
@@ -129,7 +140,7 @@ def test_a_stage_before_its_time_names_the_one_to_run(project, stage, sentence):
 
 
 def test_no_cache_and_no_pixels(ready):
-    shutil.rmtree(ready / "cache/toy/tiny.pixels-24")
+    shutil.rmtree(ready / "cache/toy/pixels-24")
     assert "no rendered pixels here; run `scmd pixels` first" in refused(*STUDENT, cwd=ready)
     shutil.rmtree(ready / "cache/toy/tiny")
     assert "no teacher cache here; run `scmd teacher`" in refused(*STUDENT, cwd=ready)
@@ -247,15 +258,26 @@ def test_a_diverged_training_is_no_result(ready):
 
 def test_a_report_leaves_out_trials_of_other_settings(ready):
     ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
+    assert "1 of 2 trials are done. `scmd students` runs the rest." in ok("report", cwd=ready)
+    change(ready, "students/small.yaml", workers=1)  # changes no number
     assert "1 of 2 trials are done" in ok("report", cwd=ready)
-    change(ready, "students/small.yaml", steps=7)
-    assert "no finished trial of this experiment's settings here" in refused("report", cwd=ready)
+    change(ready, "experiment.yaml", methods={"erm": {"hard_fraction": 0.5}, "scmd": {}})
+    assert "no finished trial of this experiment here; run `scmd students` first" in refused("report", cwd=ready)
 
 
-def test_a_damaged_metrics_file_is_named(ready):
+def test_a_report_leaves_out_trials_of_another_cache(ready):
+    """After new prompts and a rebuilt cache the old students are no result of this experiment."""
     ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
-    (ready / "results/trials/ink/erm/0/metrics.json").write_text("{")
-    assert "results/trials/ink/erm/0/metrics.json: not the metrics of a finished trial" in refused("report", cwd=ready)
+    change(ready, "teachers/tiny.yaml", templates=["{}"])
+    ok("teacher", cwd=ready)
+    assert "no finished trial of this experiment here" in refused("report", cwd=ready)
+
+
+def test_a_damaged_card_is_named(ready):
+    ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
+    card = "results/trials/small/ink/erm/hparams-0/trial-0/card.json"
+    (ready / card).write_text("{")
+    assert f"{card}: not the card of a finished trial; remove it" in refused("report", cwd=ready)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageChops
 from safetensors.torch import load_file
@@ -12,15 +13,16 @@ from pipeline import replay
 from pipeline.cache import reader
 from pipeline.errors import ReplayError
 from pipeline.experiment import places
-from pipeline.matching import drawn_pictures, open_matching
+from pipeline.matching import open_matching, wanted_pictures
 from pipeline.samples import table
 from pipeline.samples.splits import is_out
-from pipeline.stages import student
-from pipeline.views.pictures import DrawnPictures
+from pipeline.stage_two import data
+from pipeline.stages.student import gathered
 from pipeline.views.render import crop_box, render
-from tests.conftest import change, ok, refused
+from tests.conftest import change, files, ok, refused
 
-TRIAL = "results/trials/ink/scmd/0"
+TRIAL = "results/trials/small/ink/scmd/hparams-0/trial-0"
+PIXELS = "cache/toy/pixels-24"
 STUDENT = ("student", "--held-out", "ink", "--method", "scmd")
 
 
@@ -32,44 +34,84 @@ def test_it_runs_where_importing_open_clip_fails(ready):
     assert json.loads((ready / TRIAL / "metrics.json").read_text())["method"] == "scmd"
 
 
-def test_two_runs_are_equal_and_drawing_while_training_changes_nothing(ready):
+@pytest.fixture(scope="module")
+def trained(made, tmp_path_factory):
+    """A project in which one trial has run; never changed."""
+    folder = tmp_path_factory.mktemp("trained") / "project"
+    shutil.copytree(made, folder)
+    ok(*STUDENT, cwd=folder)
+    return folder
+
+
+def equal_files(folder) -> dict[str, bytes]:
+    """Everything of a trial but its times."""
+    return {name: data for name, data in files(folder).items() if name != "metrics.json"}
+
+
+def test_two_runs_are_equal_and_workers_change_nothing(ready):
     ok(*STUDENT, cwd=ready)
-    first = {path.name: path.read_bytes() for path in (ready / TRIAL).iterdir()}
+    first = equal_files(ready / TRIAL)
+    assert sorted(first) == ["card.json", "history.json", "predictions.parquet", "student.safetensors"]
     shutil.rmtree(ready / TRIAL)
-    ok(*STUDENT, cwd=ready)
-    assert {path.name: path.read_bytes() for path in (ready / TRIAL).iterdir()} == first
-    # Too large to store: drawn by two loader processes, the same metrics.
-    change(ready, "experiment.yaml", pixels={"size": 24, "max_gb": 0.0})
+    # A stored set with two workers, each of which maps the store anew.
     change(ready, "students/small.yaml", workers=2)
+    ok(*STUDENT, cwd=ready)
+    assert equal_files(ready / TRIAL) == first
+    # Too large to store: drawn by two loader processes, the same files.
+    change(ready, "experiment.yaml", pixels={"size": 24, "max_gb": 0.0})
     assert "will be drawn while training" in ok("pixels", cwd=ready)
+    shutil.rmtree(ready / PIXELS)
     ok(*STUDENT, cwd=ready)
-    assert (ready / TRIAL / "metrics.json").read_bytes() == first["metrics.json"]
-    assert (ready / TRIAL / "student.safetensors").read_bytes() == first["student.safetensors"]
+    assert equal_files(ready / TRIAL) == first
 
 
-def test_the_card_says_what_one_needs_to_use_the_student(ready):
-    ok(*STUDENT, cwd=ready)
-    card = json.loads((ready / TRIAL / "card.json").read_text())
+def test_predictions_tell_of_every_sample_what_the_chosen_checkpoint_answers(trained):
+    samples = table.read(trained / "cache/toy").rows
+    metrics = json.loads((trained / TRIAL / "metrics.json").read_text())
+    rows = pq.read_table(trained / TRIAL / "predictions.parquet").to_pylist()
+    assert [row["row"] for row in rows] == list(range(len(samples)))
+    assert [(row["domain"], row["label"]) for row in rows] == [(one.domain, one.label) for one in samples]
+    out = is_out(table.read(trained / "cache/toy"), 0, "domainbed", 0.2)
+    assert [row["split"] for row in rows] == ["out" if one else "in" for one in out]
+    judged = [row for row in rows if row["domain"] == "ink" and row["split"] == "in"]
+    assert np.mean([row["answer"] == row["label"] for row in judged]) == metrics["accuracy"]
+    probabilities = np.array([row["probabilities"] for row in rows], np.float32)
+    assert probabilities.sum(1) == pytest.approx(np.ones(len(rows)), abs=2e-3)
+    assert (probabilities.argmax(1) == [row["answer"] for row in rows]).mean() > 0.95  # half precision makes ties
+    # Six steps of four of each source; p = 0.5 keeps four of eight until step 4, then all.
+    assert sum(row["drawn"] for row in rows) == 48
+    assert sum(row["selected"] for row in rows) == 5 * 4 + 8
+    assert all(row["drawn"] == 0 for row in rows if row["domain"] == "ink" or row["split"] == "out")
+
+
+def test_times_stand_with_the_metrics_and_nowhere_else(trained):
+    metrics, card = (json.loads((trained / TRIAL / f"{name}.json").read_text()) for name in ("metrics", "card"))
+    assert metrics.pop("seconds") >= metrics.pop("seconds_evaluating") >= 0
+    assert metrics == card["metrics"]
+
+
+def test_the_card_says_what_one_needs_to_use_the_student(trained):
+    card = json.loads((trained / TRIAL / "card.json").read_text())
     assert card["classes"] == ["disc", "square"]
     assert card["input"]["size"] == 24
     assert card["method"] == {
         "name": "scmd",
+        "version": 1,
         "hard_fraction": 0.5,
         "full_batch_fraction": 0.25,
         "lambda1": 0.5,
         "lambda2": 0.5,
         "temperature": 3.0,
     }
-    assert card["teacher_cache"] == reader.open_complete(ready / "cache/toy/tiny").identity_digest
-    weights = load_file(ready / TRIAL / "student.safetensors")
+    assert card["teacher_cache"] == reader.open_complete(trained / "cache/toy/tiny").identity_digest
+    weights = load_file(trained / TRIAL / "student.safetensors")
     assert weights["classifier.weight"].shape[0] == 2
     assert not any(name.startswith("projector") for name in weights)
 
 
-def test_the_number_is_the_held_out_domains_in_split(ready):
-    ok(*STUDENT, cwd=ready)
-    metrics = json.loads((ready / TRIAL / "metrics.json").read_text())
-    history = {row["step"]: row for row in json.loads((ready / TRIAL / "history.json").read_text())}
+def test_the_number_is_the_held_out_domains_in_split(trained):
+    metrics = json.loads((trained / TRIAL / "metrics.json").read_text())
+    history = {row["step"]: row for row in json.loads((trained / TRIAL / "history.json").read_text())}
     chosen = history[metrics["step"]]
     assert metrics["accuracy"] == chosen["ink_in"]
     assert metrics["validation"] == pytest.approx((chosen["clay_out"] + chosen["neon_out"]) / 2)
@@ -83,39 +125,39 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
         ok(stage, cwd=ready)
     monkeypatch.chdir(ready)
     plan = places.load(ready / "configs/experiment.yaml")
-    samples = table.read(plan.samples_folder)
-    cache = open_matching(plan.cache_folder, plan.teacher, samples)
-    exam = student._exam(plan, samples, cache, 0)
-    lessons = student._lessons(plan, cache, exam, ["clay", "neon"])
+    materials = gathered(plan)
+    samples, cache = materials.samples, materials.cache
+    pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, 1.0, 0)
+    judged = data.evaluation_set(materials, pictures, 0)
+    learnt_from = data.training_set(materials, judged, ["clay", "neon"], frozenset({"teacher_logits"}), 0)
     assert len(samples.rows) == 37
     assert len(cache.rows) == 36
-    assert [cache.rows[row].id for row in exam.rows] == [sample.id for sample in samples.rows]
-    assert list(exam.rows) != list(range(37))
+    assert [cache.rows[row].id for row in judged.rows] == [sample.id for sample in samples.rows]
+    assert list(judged.rows) != list(range(37))
     out = is_out(samples, 0, "domainbed", 0.2)
-    for domain, inside in zip(("clay", "neon"), lessons.sources, strict=True):
+    for domain, inside in zip(("clay", "neon"), learnt_from.sources, strict=True):
         expected = [at for at, sample in enumerate(samples.rows) if sample.domain == domain and not out[at]]
         assert list(inside) == expected
-    judged = [at for at, sample in enumerate(samples.rows) if sample.domain == "ink" and not out[at]]
-    answers = cache.column("logits")[exam.rows[judged], 0].argmax(1)
-    right = [answer == samples.rows[at].label for answer, at in zip(answers, judged, strict=True)]
-    assert student._zero_shot(lessons, exam, "ink") == pytest.approx(np.mean(right))
+    held = [at for at, sample in enumerate(samples.rows) if sample.domain == "ink" and not out[at]]
+    answers = cache.column("logits")[judged.rows[held], 0].argmax(1)
+    right = [answer == samples.rows[at].label for answer, at in zip(answers, held, strict=True)]
+    assert data.teacher_zero_shot(cache, judged, "ink") == pytest.approx(np.mean(right))
 
 
 # What the replay must stop, and what it must let pass.
 
 
-def check(project, monkeypatch=None, drawing=None, probes=lambda p: p, pictures=None) -> None:
+def check(project, monkeypatch=None, drawing=None, probes=lambda p: p) -> None:
     """The replay that precedes training, over a project's files."""
     monkeypatch.chdir(project)
     plan = places.load(project / "configs/experiment.yaml")
     samples = table.read(plan.samples_folder)
     cache = open_matching(plan.cache_folder, plan.teacher, samples)
-    rendered = drawn_pictures(plan.dataset, samples, cache, plan.experiment.pixels.size)
+    drawn = wanted_pictures(plan.dataset, samples, cache, 3, 24).drawn
     if drawing:
         monkeypatch.setattr(replay, "render", drawing)
     seen = probes(cache.column("pixel_probe"))
-    rows = np.arange(len(cache.rows))
-    replay.check(rows, rendered, seen, cache.attributes.render_size, pictures or rendered, 0)
+    replay.check(np.arange(len(cache.rows)), drawn, seen, cache.attributes.render_size, drawn, 0)
 
 
 def test_a_replay_of_the_very_pictures_passes(ready, monkeypatch):
@@ -166,17 +208,6 @@ def test_a_library_that_draws_differently_is_stopped(ready, monkeypatch):
 
 
 def test_stored_pixels_that_are_not_the_recorded_views_are_stopped(ready):
-    path = ready / "cache/toy/tiny.pixels-24/pixels.npy"
+    (path,) = (ready / PIXELS).glob("*/pixels.npy")
     np.save(path, np.load(path)[:, :, :, ::-1])
     assert "the stored picture is not the recorded view; run `scmd pixels` again" in refused(*STUDENT, cwd=ready)
-
-
-def test_rendered_pictures_are_those_of_the_store(ready, monkeypatch):
-    monkeypatch.chdir(ready)
-    plan = places.load(ready / "configs/experiment.yaml")
-    samples = table.read(plan.samples_folder)
-    cache = open_matching(plan.cache_folder, plan.teacher, samples)
-    rendered = drawn_pictures(plan.dataset, samples, cache, plan.experiment.pixels.size)
-    assert isinstance(rendered, DrawnPictures)
-    stored = np.load(plan.pixels_folder / "pixels.npy")
-    assert all((rendered[row] == stored[row]).all() for row in range(36))

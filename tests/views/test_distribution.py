@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import RandomResizedCrop
 
-from pipeline.views.distribution import CLEAN, COLUMNS, Distribution, is_drawable, uniforms, view_numbers
+from pipeline.errors import InputError
+from pipeline.views.distribution import (
+    CLEAN,
+    COLUMNS,
+    Distribution,
+    in_known_columns,
+    is_drawable,
+    uniforms,
+    view_numbers,
+)
 from pipeline.views.render import crop_box
 from tests.conftest import draw_many
 
@@ -97,3 +106,18 @@ def test_numbers_of_no_view_are_known(column, number):
     numbers = np.stack([view_numbers(PAPER, 0, "ab", view, 30, 20) for view in range(4)])
     numbers[2, COLUMNS.index(column)] = number
     assert is_drawable(numbers).tolist() == [True, True, False, True]
+
+
+def test_recorded_columns_may_stand_in_another_order_and_what_is_not_recorded_was_not_changed():
+    numbers = view_numbers(PAPER, 0, "ab", 1, 30, 20)
+    order = [COLUMNS.index(name) for name in ("hue", "left", "top", "width", "height")]
+    found = in_known_columns(numbers[order], ["hue", "left", "top", "width", "height"])
+    expected = CLEAN.copy()
+    expected[order] = numbers[order]
+    assert found.tolist() == expected.tolist()
+    assert in_known_columns(numbers, COLUMNS).tolist() == numbers.tolist()
+
+
+def test_a_column_that_cannot_be_drawn_by_is_refused_by_name():
+    with pytest.raises(InputError, match="drawn with `blur`, by which this version cannot draw"):
+        in_known_columns(np.zeros((2, 12), np.float32), [*COLUMNS, "blur"])

@@ -1,0 +1,63 @@
+"""A trial that is written down and read back ends as one that never stopped, whatever its method keeps."""
+
+import pytest
+import torch
+
+from pipeline import training
+from pipeline.errors import InputError
+from pipeline.methods import METHODS
+from pipeline.trials import snapshot
+from tests.small_trials import data_of, judged, run, started
+
+STEPS, STOP = 6, 3
+# Short valleys, so that one begins before the stop and ends after it.
+SETTINGS = {"swad": {"converged": 1, "tolerated": 2, "ratio": 9.0}}
+
+
+def stopped(name: str, step: int):
+    """A trial that was stopped before update `step`."""
+    trial = started(name, **changes(name))
+    training.advance(trial, data_of(judged(), name), judged(), step)
+    return trial
+
+
+def changes(name: str) -> dict:
+    return {"steps": STEPS, "dropout": 0.3, "every": 1, **SETTINGS.get(name, {})}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("step", [1, STOP])
+def test_it_goes_on_to_the_very_same_end(tmp_path, name, step):
+    expected = run(name, **changes(name))
+    snapshot.write(stopped(name, step), tmp_path)
+    trial = started(name, **changes(name))
+    snapshot.read_into(trial, tmp_path)
+    assert trial.step == step
+    training.train(trial, data_of(judged(), name), judged())
+    assert trial.history == expected.history
+    assert trial.chosen.evaluation == expected.chosen.evaluation
+    for one, other in (
+        (trial.student.state_dict(), expected.student.state_dict()),
+        (trial.method.state_dict(), expected.method.state_dict()),
+        (trial.chosen.weights, expected.chosen.weights),
+    ):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
+    assert trial.drawn.tolist() == expected.drawn.tolist()
+    assert trial.selected.tolist() == expected.selected.tolist()
+    assert (trial.chosen.predictions.probabilities == expected.chosen.predictions.probabilities).all()
+
+
+def test_what_is_of_another_method_or_damaged_is_refused(tmp_path):
+    snapshot.write(started("fitnet"), tmp_path)
+    with pytest.raises(InputError, match="not a trial of these settings that was written down"):
+        snapshot.read_into(started("dann"), tmp_path)
+    path = tmp_path / snapshot.TENSORS
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="not a trial of these settings"):
+        snapshot.read_into(started("fitnet"), tmp_path)
+
+
+def test_nothing_is_pickled(tmp_path):
+    snapshot.write(stopped("scmd", 2), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [snapshot.TENSORS, snapshot.REST]
