@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,7 +24,7 @@ SectionT = TypeVar("SectionT", bound=Section)
 class _Loader(yaml.SafeLoader):
     """YAML as DVC reads it too: a key twice is a fault, and 1e-3 is a number (YAML 1.2), not a string."""
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
@@ -66,7 +67,7 @@ def load(path: Path, section: type[SectionT]) -> SectionT:
     return parse(read_yaml(path), section, str(path))
 
 
-def _sentence(fault, section: type[Section]) -> str:
+def _sentence(fault: Mapping[str, Any], section: type[Section]) -> str:
     key = ".".join(str(part) for part in fault["loc"]) or "the file"
     if fault["type"] == "extra_forbidden":
         known = ", ".join(section.model_fields)

@@ -32,7 +32,7 @@ class EvaluationSet:
 
     def split(self, name: str, *, out: bool) -> np.ndarray:
         """(samples,) bool: a domain's out or in split."""
-        return (self.domains == list(self.names).index(name)) & (self.out == out)
+        return np.asarray((self.domains == list(self.names).index(name)) & (self.out == out))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A teacher cache that is the one which configuration and samples ask for: all that stage two knows of it, without open_clip."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def distribution(settings: TeacherSettings, samples: Samples) -> Distribution:
     return settings.distribution if samples.flip else settings.distribution.model_copy(update={"flip": 0.0})
 
 
-def identity_without_teacher(settings: TeacherSettings, samples: Samples) -> dict:
+def identity_without_teacher(settings: TeacherSettings, samples: Samples) -> dict[str, Any]:
     """What determines a cache's numbers besides the network itself: stage two knows this much without open_clip."""
     return {
         "format": FORMAT,

@@ -3,11 +3,12 @@
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 import torch
 
 
-def versions(device: torch.device, libraries: Sequence[str]) -> dict:
+def versions(device: torch.device, libraries: Sequence[str]) -> dict[str, Any]:
     """Device and threads, on which the last digits of a sum depend, and the versions of `libraries`."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {"device": name, "threads": torch.get_num_threads(), **{library: version(library) for library in libraries}}

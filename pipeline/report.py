@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
@@ -49,7 +50,9 @@ def cell(values: Sequence[float]) -> Cell | None:
     return Cell(mean, math.sqrt(variance / len(values)), len(values))
 
 
-def tabulate(trials: list[dict], held_out: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Cell | None]]:
+def tabulate(
+    trials: list[dict[str, Any]], held_out: Sequence[str], methods: Sequence[str]
+) -> dict[str, dict[str, Cell | None]]:
     """Held-out domain (then `average`) → method (first the teacher) → cell.
 
     The average is, trial by trial, the mean over held-out domains; it stands only over trials that have all of them.
@@ -86,7 +89,7 @@ def gap_lines(done: int, missing: int, outdated: int, command: str) -> list[str]
     return ["", f"{done} of {done + missing + outdated} trials are done.{others} `{command}` runs the rest."]
 
 
-def plain(table: dict[str, dict[str, Cell | None]]) -> dict:
+def plain(table: dict[str, dict[str, Cell | None]]) -> dict[str, Any]:
     """The table as DVC metrics: domain → method → accuracy and trials."""
     return {
         domain: {name: {"accuracy": c.mean, "trials": c.trials} for name, c in cells.items() if c}

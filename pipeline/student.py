@@ -86,7 +86,7 @@ def build_predictor(backbone: str, pretrained: bool | str, classes: int, dropout
     Raises InputError for an unknown backbone, or weights that are not on this machine and cannot be downloaded.
     """
     _require_known(backbone)
-    arguments: dict = {"pretrained": bool(pretrained)}
+    arguments: dict[str, Any] = {"pretrained": bool(pretrained)}
     if getattr(timm.get_pretrained_cfg(backbone), "fixed_input_size", False):
         arguments["img_size"] = size  # a transformer's positions are made for one size
     if isinstance(pretrained, str):

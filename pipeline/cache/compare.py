@@ -1,21 +1,23 @@
 """What a cache is, and how two of them differ, in words."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from pipeline.cache import ledger, verify
 from pipeline.cache.identity import differences
 from pipeline.cache.layout import VIEW_ARRAYS, chunk_path
+from pipeline.cache.ledger import Ledger
 from pipeline.cache.reader import TeacherCache
 
 # Lines of the map: a larger cache shows several blocks in one.
 _MAP_LINES = 32
 
 
-def provenance(cache: TeacherCache) -> list[dict]:
+def provenance(cache: TeacherCache) -> list[dict[str, Any]]:
     """The distinct records of who computed what, in the order of the blocks."""
-    records: list[dict] = []
+    records: list[dict[str, Any]] = []
     for name in cache.names:
         records += [record for record in ledger.read(cache.folder, name).provenance if record not in records]
     return records
@@ -47,7 +49,7 @@ def description(cache: TeacherCache) -> Iterator[str]:
     yield f"content     {cache.content_digest()}"
 
 
-def _mark(cache: TeacherCache, listed: list, blocks: range, view: int) -> str:
+def _mark(cache: TeacherCache, listed: list[Ledger], blocks: range, view: int) -> str:
     there = [
         listed[block].rows_of(chunk_path(array, block, view)) == cache.shape.rows(block)
         for block in blocks

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ PARTS = 1 << 17
 DEPTH = 64
 
 
-def parse(data: bytes, where: str) -> dict:
+def parse(data: bytes, where: str) -> dict[str, Any]:
     """The object of a JSON file. Raises CacheError naming `where`."""
     if (parts := sum(data.count(mark) for mark in (b"{", b"[", b","))) > PARTS:
         raise CacheError(f"{where}: not the JSON that a cache has ({parts:,} parts, at most {PARTS:,} are expected)")
@@ -37,7 +38,7 @@ def _depth(data: bytes) -> int:
     return int((opening.astype(np.int8) - closing).cumsum(dtype=np.int32).max(initial=0))
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import CacheError
 
@@ -19,16 +20,18 @@ def canonical(data: object) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def digest(identity: dict) -> str:
+def digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(canonical(identity)).hexdigest()
 
 
-def image_part(identity: dict) -> dict:
+def image_part(identity: dict[str, Any]) -> dict[str, Any]:
     """The identity without what only text embeddings and logits follow from."""
     return {key: value for key, value in identity.items() if key not in TEXT_PARTS}
 
 
-def differences(found: dict, expected: dict, phrase: str = "{} in the first, {} in the second") -> Iterator[str]:
+def differences(
+    found: dict[str, Any], expected: dict[str, Any], phrase: str = "{} in the first, {} in the second"
+) -> Iterator[str]:
     """One sentence for each part that differs, in the order of the keys."""
     for key in sorted({*found, *expected}):
         here, wanted = found.get(key), expected.get(key)
@@ -40,12 +43,12 @@ def differences(found: dict, expected: dict, phrase: str = "{} in the first, {} 
             yield f"{key} is {phrase.format(_short(here), _short(wanted))}"
 
 
-def first_difference(found: dict, expected: dict) -> str | None:
+def first_difference(found: dict[str, Any], expected: dict[str, Any]) -> str | None:
     """One sentence for the first part in which a cache is not what is expected, or None."""
     return next(differences(found, expected, "{} in the cache, {} is expected"), None)
 
 
-def require_same(found: dict, expected: dict, folder: Path) -> None:
+def require_same(found: dict[str, Any], expected: dict[str, Any], folder: Path) -> None:
     """Raises CacheError naming the first difference of what a cache is and what a configuration asks for."""
     if difference := first_difference(found, expected):
         raise CacheError(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field
 
@@ -49,7 +49,7 @@ class _Document(Section):
     digest: str
     files: dict[str, Entry]
     origin: Origin | None = None
-    provenance: tuple[dict, ...]
+    provenance: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Ledger:
     """
 
     files: Mapping[str, Entry]
-    provenance: tuple[dict, ...] = ()
+    provenance: tuple[dict[str, Any], ...] = ()
     origin: Origin | None = None
 
     @property
@@ -98,7 +98,9 @@ class Ledger:
         body = self.body()
         return b'{"digest":"%b",%b\n' % (sha256(body).encode(), body[1:])
 
-    def followed_by(self, files: Mapping[str, Entry], provenance: dict, origin: Origin | None = None) -> "Ledger":
+    def followed_by(
+        self, files: Mapping[str, Entry], provenance: dict[str, Any], origin: Origin | None = None
+    ) -> "Ledger":
         """This ledger with newer entries; itself where they say nothing new."""
         if origin == self.origin and all(self.files.get(path) == entry for path, entry in files.items()):
             return self

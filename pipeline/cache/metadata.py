@@ -56,7 +56,7 @@ class Attributes(Section):
 
     @field_validator("logit_scale")
     @classmethod
-    def _finite(cls, value):
+    def _finite(cls, value: float) -> float:
         if not math.isfinite(value):
             raise ValueError("is no finite number")
         return value
@@ -75,7 +75,12 @@ class Attributes(Section):
 
 
 def attributes(
-    shape: Shape, chain: str, identity: dict, view_columns: Sequence[str], render_size: int, logit_scale: float
+    shape: Shape,
+    chain: str,
+    identity: dict[str, Any],
+    view_columns: Sequence[str],
+    render_size: int,
+    logit_scale: float,
 ) -> Attributes:
     """What a cache of this shape and identity says of itself."""
     return Attributes.model_validate(
@@ -175,7 +180,7 @@ def require_array(data: bytes, name: str, shape: Shape, chain: str, where: str) 
     _require(documents.parse(data, where), expected, {"attributes": {}, "storage_transformers": []}, where)
 
 
-def _require(found: dict, expected: dict, optional: dict, where: str) -> None:
+def _require(found: dict[str, Any], expected: dict[str, Any], optional: dict[str, Any], where: str) -> None:
     """`optional` may be missing; whatever else differs is named."""
     present = {key: value for key, value in optional.items() if key in found}
     if difference := first_difference(found, {**expected, **present}):

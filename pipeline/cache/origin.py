@@ -6,6 +6,7 @@ A cache may be restored in parts, or lose its head for an older one: each file i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from pydantic import Field
 
@@ -33,7 +34,7 @@ class Origins:
     block: int
 
     @classmethod
-    def of_cache(cls, identity: dict, rows: Sequence[Row], block: int) -> "Origins":
+    def of_cache(cls, identity: dict[str, Any], rows: Sequence[Row], block: int) -> "Origins":
         return cls(digest(image_part(identity)), rows, block)
 
     def of(self, block: int, count: int, text: str) -> Origin:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class TeacherCache:
     text: str
 
     @property
-    def identity(self) -> dict:
+    def identity(self) -> dict[str, Any]:
         return self.attributes.identity
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Writer:
     shape: Shape
     chain: str
     origins: Origins
-    provenance: dict
+    provenance: dict[str, Any]
     harmed: Set[str] = frozenset()
 
     def write_head(

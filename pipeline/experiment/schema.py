@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,7 +33,7 @@ class Matrix(Section):
 
     @field_validator("held_out", "method", "trial")
     @classmethod
-    def _each_once(cls, values):
+    def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if twice := [value for value in values if values.count(value) > 1]:
             raise ValueError(f"names `{twice[0]}` twice")
         return values
@@ -51,18 +51,18 @@ class Experiment(Section):
     student: str
     pixels: PixelSettings
     matrix: Matrix
-    methods: dict[str, dict]
+    methods: dict[str, dict[str, Any]]
 
     @field_validator("images")
     @classmethod
-    def _written_out(cls, images):
+    def _written_out(cls, images: Path) -> Path:
         if str(images).startswith("~"):
             raise ValueError("write the path out, as DVC does not know `~`")
         return images
 
     @field_validator("methods")
     @classmethod
-    def _known_methods(cls, methods):
+    def _known_methods(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         faults = []
         for name, values in methods.items():
             try:
@@ -74,7 +74,7 @@ class Experiment(Section):
         return methods
 
     @model_validator(mode="after")
-    def _methods_have_settings(self):
+    def _methods_have_settings(self) -> "Experiment":
         lacking = [name for name in self.matrix.method if name not in self.methods]
         if lacking:
             raise ValueError(f"matrix.method names `{lacking[0]}`, for which `methods` has no settings")
@@ -97,7 +97,7 @@ class Experiment(Section):
         ]
 
 
-def parse_method(name: str, values: dict) -> tuple[str, MethodSettings]:
+def parse_method(name: str, values: dict[str, Any]) -> tuple[str, MethodSettings]:
     """An entry of `methods`. Raises ConfigError for a name that is no folder's, an unknown method and faulty settings."""
     if not _NAME.fullmatch(name):
         raise ConfigError(

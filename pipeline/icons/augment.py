@@ -4,6 +4,8 @@ All functions map ink (B, 3, H, W) float32 in 0 … 1, where 0 is paper and 1 is
 Colour jitter as photographs get it is left out: a trial lost ten points on pixel icons by it.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -22,7 +24,7 @@ def restyle(pixels: Tensor, flippable: Tensor, size: int, random: Generator) -> 
     return 1 - _on_some(tint, ink, TINT, random).clamp(0, 1)
 
 
-def _on_some(change, ink: Tensor, share: float, random: Generator) -> Tensor:
+def _on_some(change: Callable[[Tensor, Generator], Tensor], ink: Tensor, share: float, random: Generator) -> Tensor:
     rows = torch.nonzero(torch.rand(len(ink), generator=random) < share)[:, 0]
     if not len(rows):
         return ink

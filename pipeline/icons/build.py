@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -95,7 +96,7 @@ def write_corpus_list(pairs: Pairs, path: Path) -> None:
     pq.write_table(table, path, compression="zstd", compression_level=19)
 
 
-def notice(collections: dict[str, dict], sections: dict[str, list[str]]) -> str:
+def notice(collections: dict[str, dict[str, Any]], sections: dict[str, list[str]]) -> str:
     """Heading → icon sets, as the text that lists every set's author and licence."""
     lines = []
     for heading, prefixes in sections.items():

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Pairs:
     digests: list[bytes]
 
 
-def allowed_sets(collections: dict[str, dict]) -> list[str]:
+def allowed_sets(collections: dict[str, dict[str, Any]]) -> list[str]:
     """Prefixes of the corpus, sorted."""
     of_data_set = {prefix for prefixes in DOMAINS.values() for prefix in prefixes}
     return sorted(

@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -43,9 +44,10 @@ def find_package(folder: Path) -> Path:
     )
 
 
-def read_collections(package: Path) -> dict[str, dict]:
+def read_collections(package: Path) -> dict[str, dict[str, Any]]:
     """Prefix → the set's published facts (name, category, licence)."""
-    return json.loads((package / "collections.json").read_text())
+    collections: dict[str, dict[str, Any]] = json.loads((package / "collections.json").read_text())
+    return collections
 
 
 def read_set(package: Path, prefix: str) -> list[Icon]:

@@ -51,7 +51,7 @@ def _across(features: np.ndarray, labels: np.ndarray, domains: np.ndarray, penal
 
 
 def _answer(features: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    return (features @ weights.T + bias).argmax(1)
+    return np.asarray((features @ weights.T + bias).argmax(1))
 
 
 def fit(features: np.ndarray, labels: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:

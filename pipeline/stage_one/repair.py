@@ -4,6 +4,7 @@ import itertools
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline.cache import documents, ledger, lock, metadata, reader, verify
 from pipeline.cache.files import read_file, sha256
@@ -66,7 +67,7 @@ def _mended_target(task: Task, harmed: set[str]) -> Target:
     return standing(folder, rows, attributes)
 
 
-def _require_same(identity: dict, task: Task) -> None:
+def _require_same(identity: dict[str, Any], task: Task) -> None:
     if difference := first_difference(identity, task.identity):
         raise CacheError(
             f"{task.folder}: {difference}; repair needs the teacher's and data set's configuration that the cache "

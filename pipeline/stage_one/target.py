@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.cache import ledger, reader, writer
 from pipeline.cache.files import PARTIAL, STAGED, remove_folder, walk
@@ -31,7 +32,7 @@ class Target:
     source: TeacherCache | None = None
 
 
-def choose(folder: Path, identity: dict, rows: list[Row], views: int, block: int, chain: str) -> Target:
+def choose(folder: Path, identity: dict[str, Any], rows: list[Row], views: int, block: int, chain: str) -> Target:
     """Goes on in `folder` where its cache is of this identity or there is none; else builds beside it. Writes nothing.
 
     Rows are only appended, and a cache keeps its block size, its codec chain, and the rows and views that a block has begun.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.cache import metadata
 from pipeline.cache.layout import Shape
@@ -37,7 +38,7 @@ class Task:
     dataset: DatasetSettings
     samples: Samples
     clip: Clip
-    identity: dict
+    identity: dict[str, Any]
 
     @property
     def rows(self) -> list[Row]:

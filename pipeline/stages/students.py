@@ -9,6 +9,7 @@ from pipeline.experiment.places import Plan
 from pipeline.progress import say
 from pipeline.stage_two import current, running, side_by_side
 from pipeline.stages.student import assigned, gathered
+from pipeline.trials.key import TrialKey
 
 # Trials that run at once unless one asks for more: each holds a student and its batches in memory.
 MOST_JOBS = 8
@@ -38,6 +39,6 @@ def _jobs(trials: int) -> int:
     return 1 if device().type == "cuda" else min(cores(), MOST_JOBS, trials)
 
 
-def _arguments(plan: Plan, results: Path, key: running.TrialKey) -> list[str]:
+def _arguments(plan: Plan, results: Path, key: TrialKey) -> list[str]:
     wanted = ("--held-out", key.held_out, "--method", key.method, "--trial", str(key.trial))
     return ["student", "--experiment", str(plan.file), "--results", str(results), *wanted]

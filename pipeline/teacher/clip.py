@@ -25,14 +25,14 @@ class Clip:
     model: Any
     preprocess: Any
     tokenize: Any
-    facts: dict
+    facts: dict[str, Any]
     device: torch.device
 
     @cached_property
     def size(self) -> int:
         """The side of the square input, in pixels."""
         side = self.model.visual.image_size
-        return side[0] if isinstance(side, tuple) else side
+        return int(side[0] if isinstance(side, tuple) else side)
 
     @cached_property
     def logit_scale(self) -> float:
@@ -53,7 +53,7 @@ class Clip:
         try:
             batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
             shift, scale = (torch.tensor(v, device=self.device)[:, None, None] for v in (mean, std))
-            return self.model.encode_image((batch - shift) / scale).half().cpu().numpy()
+            return np.asarray(self.model.encode_image((batch - shift) / scale).half().cpu())
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -109,7 +109,7 @@ def load(settings: TeacherSettings, device: torch.device) -> Clip:
     return Clip(network, transform, tokenize, facts, device)
 
 
-def vars_of(config: object) -> dict:
+def vars_of(config: object) -> dict[str, Any]:
     return dict(config) if isinstance(config, dict) else vars(config)
 
 
@@ -127,7 +127,7 @@ def _local_weights(model: str) -> Path:
     return file
 
 
-def _named(model: str, weights: str | Path | None, preprocess: Preprocess | None) -> tuple[dict, Path]:
+def _named(model: str, weights: str | Path | None, preprocess: Preprocess | None) -> tuple[dict[str, Any], Path]:
     """open_clip's arguments and the weights file of a built-in architecture."""
     if open_clip.get_model_config(model) is None:
         raise TeacherError(f"teacher `{model}` is no architecture of open_clip; `open_clip.list_models()` lists them")
@@ -149,7 +149,7 @@ def _named(model: str, weights: str | Path | None, preprocess: Preprocess | None
     return {"model_name": model, "pretrained": str(weights)}, _download(model, str(weights), tag)
 
 
-def _bare_file(model: str, file: Path, preprocess: Preprocess | None) -> tuple[dict, Path]:
+def _bare_file(model: str, file: Path, preprocess: Preprocess | None) -> tuple[dict[str, Any], Path]:
     if preprocess is None:
         raise TeacherError(
             f"teacher `{model}`: the weights file {file} does not say how its input is prepared; add `preprocess` "
@@ -167,7 +167,7 @@ def _bare_file(model: str, file: Path, preprocess: Preprocess | None) -> tuple[d
     return source, file
 
 
-def _download(model: str, weights: str, tag: dict) -> Path:
+def _download(model: str, weights: str, tag: dict[str, Any]) -> Path:
     try:
         return Path(open_clip.download_pretrained(tag))
     except Exception as error:
@@ -178,7 +178,8 @@ def _download(model: str, weights: str, tag: dict) -> Path:
         ) from None
 
 
-def _model_settings(model: str) -> dict:
+def _model_settings(model: str) -> dict[str, Any]:
     if model.startswith(LOCAL):
-        return json.loads((Path(model.removeprefix(LOCAL)) / "open_clip_config.json").read_text())["model_cfg"]
-    return open_clip.get_model_config(model)
+        folder = Path(model.removeprefix(LOCAL))
+        return dict(json.loads((folder / "open_clip_config.json").read_text())["model_cfg"])
+    return dict(open_clip.get_model_config(model))

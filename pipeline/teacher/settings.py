@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -40,7 +40,7 @@ class TeacherSettings(Section):
 
     @field_validator("templates")
     @classmethod
-    def _has_place(cls, templates):
+    def _has_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
         for template in templates:
             if template.count("{}") != 1:
                 raise ValueError(f"template {template!r} must hold one {{}} where the class name goes")
@@ -60,7 +60,7 @@ def weights_file(model: str, weights: str | Path | None) -> Path | None:
     return path if path.is_file() else None
 
 
-def stated(settings: TeacherSettings) -> dict:
+def stated(settings: TeacherSettings) -> dict[str, Any]:
     """The teacher's part of an identity as far as a configuration alone states it: weights by digest, else by tag.
 
     A file that this clone lacks states nothing.

@@ -19,9 +19,9 @@ def logits(image_features: np.ndarray, text_embeddings: np.ndarray, logit_scale:
     how rows are grouped.
     """
     similarity = unit(image_features.astype(np.float64)) @ class_embeddings(text_embeddings).T
-    return (logit_scale * similarity).astype(np.float16)
+    return np.asarray((logit_scale * similarity).astype(np.float16))
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
     """Rows of the last axis at length 1; a zero row stays zero."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12))

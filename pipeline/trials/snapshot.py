@@ -6,6 +6,7 @@ Two files, no pickle: `tensors.safetensors` with all that is a number by the tho
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ def _parts(trial: Trial) -> dict[str, dict[str, Tensor]]:
     return parts
 
 
-def _restore(trial: Trial, parts: dict[str, dict[str, Tensor]], chosen: dict | None) -> None:
+def _restore(trial: Trial, parts: dict[str, dict[str, Tensor]], chosen: dict[str, Any] | None) -> None:
     trial.student.load_state_dict(parts["student"])
     trial.method.load_state_dict(parts.get("method", {}))
     # The state is that of the last update's phase: a new one begins with the next update.

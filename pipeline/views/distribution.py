@@ -36,7 +36,7 @@ class Distribution(Section):
     grey: float = Field(0.1, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _ordered(self):
+    def _ordered(self) -> "Distribution":
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError("scale must be two growing shares of the area, above 0 and at most 1")
         if not 0 < self.ratio[0] <= self.ratio[1]:
@@ -96,7 +96,8 @@ def is_drawable(numbers: np.ndarray) -> np.ndarray:
         good &= (switch == 0) | (switch == 1)
     for factor in (brightness, contrast, saturation):
         good &= (factor >= 0) & (factor <= 2)
-    return good & (np.abs(hue) <= 0.5) & (order >= 0) & (order < len(ORDERS)) & (order % 1 == 0)
+    good &= (np.abs(hue) <= 0.5) & (order >= 0) & (order < len(ORDERS)) & (order % 1 == 0)
+    return np.asarray(good)
 
 
 def _crop(distribution: Distribution, random: Iterator[float], width: int, height: int) -> tuple[int, int, int, int]:

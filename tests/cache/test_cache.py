@@ -30,7 +30,7 @@ def attributes(shape: Shape, chain: str, **more) -> Attributes:
     """The group's; `more` goes into the identity."""
     known = {"templates": ["{}", "{}!"], "classes": ["a", "b", "c", "d"], "teacher": {"embedding": shape.embedding}}
     return metadata.attributes(
-        shape, chain, {**known, **more}, list("abcdefghijk")[: shape.columns], render_size=32, logit_scale=100.0
+        shape, chain, {**known, **more}, list("abcdefghijkl")[: shape.columns], render_size=32, logit_scale=100.0
     )
 
 
@@ -81,6 +81,14 @@ def test_what_is_written_is_read_by_us_and_by_zarr(tmp_path, chain):
     text = reader.open_complete(tmp_path).read_text_embeddings()
     assert (group["text_embeddings"][:] == text).all()
     assert text.shape == (2, 4, 5)
+
+
+@pytest.mark.parametrize("columns", [1, 12])
+def test_views_of_more_or_fewer_numbers_are_no_other_format(tmp_path, columns):
+    shape = replace(SHAPE, columns=columns)
+    make(tmp_path / "cache", shape)
+    assert reader.open_complete(tmp_path / "cache").shape == shape
+    assert_whole(tmp_path / "cache", shape)
 
 
 def test_no_file_of_a_cache_is_left_half_written_or_unnamed(tmp_path):
