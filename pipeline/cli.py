@@ -71,10 +71,9 @@ def student(
 ) -> None:
     """Stage two, one trial: train a student against the cache and measure it. No teacher is loaded."""
     from pipeline.stages import student as stage
-    from pipeline.trials.key import TrialKey
 
     plan = places.load(experiment_file)
-    stage.run(plan, results, TrialKey(plan.experiment.student, held_out, method, 0, trial))
+    stage.run(plan, results, plan.experiment.key(held_out, method, trial))
 
 
 @app.command()
@@ -164,7 +163,7 @@ def cache_verify(
     from pipeline.stages import caches as stage
 
     place = _folder(folder, experiment_file)
-    stage.whole(place)
+    stage.verified(place)
     if replay:
         stage.drawn_again(places.load(experiment_file), place, replay)
     if against_teacher:

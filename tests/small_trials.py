@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 
 from pipeline import methods, training
-from pipeline import student as students
 from pipeline.averaging import AveragingSettings
 from pipeline.evaluation import EvaluationSet
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.optimiser import OptimiserSettings
+from pipeline.student import ModelSettings, build
 from pipeline.training_set import TrainingSet
 from pipeline.trials.settings import StudentSettings
 from pipeline.trials.trial import Trial, start
@@ -96,7 +96,7 @@ def started(name: str, *, steps=5, optimiser=None, dropout=0.0, every=2, batch_n
     if name == "scmd":
         values = {"hard_fraction": 0.5, **values}
     settings = StudentSettings(
-        model=students.ModelSettings(
+        model=ModelSettings(
             backbone="resnet10t", pretrained=False, batch_norm=batch_norm, dropout=dropout, mean=MEAN, std=STD
         ),
         optimiser=optimiser or OptimiserSettings(lr=1e-3),
@@ -105,7 +105,7 @@ def started(name: str, *, steps=5, optimiser=None, dropout=0.0, every=2, batch_n
         batch=4,
         evaluate_every=every,
     )
-    student = students.build(settings.model, classes=CLASSES, embedding=WIDTH, size=16, seed=0)
+    student = build(settings.model, classes=CLASSES, embedding=WIDTH, size=16, seed=0)
     problem = Problem(student.predictor.width, TEXT.clone(), 10.0, domains=2, samples=SAMPLES, steps=steps)
     method = methods.build(name, METHODS[name].Settings(**values), problem, seed=0)
     return start(student, method, settings, SOURCES, 0, CPU)

@@ -46,7 +46,7 @@ ROOMS = {
     "timing": {"cache", "views"},
 }
 ROOMS["stages"] = set(ROOMS)
-ROOMS["cli"] = {"experiment", "stages", "trials"}
+ROOMS["cli"] = {"experiment", "stages"}
 
 
 def imports(path) -> set[str]:

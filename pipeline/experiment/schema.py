@@ -86,11 +86,15 @@ class Experiment(Section):
             raise ConfigError(f"method `{name}` has no settings under `methods` ({', '.join(self.methods)} have)")
         return parse_method(name, self.methods[name])
 
+    def key(self, held_out: str, method: str, trial: int) -> TrialKey:
+        """Of a trial with the settings as they are written, which is hyperparameter seed 0."""
+        return TrialKey(self.student, held_out, method, 0, trial)
+
     def trials(self) -> list[TrialKey]:
-        """All of one trial number before the next. Hyperparameter seed 0 is the settings as they are written."""
+        """All of one trial number before the next."""
         matrix = self.matrix
         return [
-            TrialKey(self.student, domain, method, 0, number)
+            self.key(domain, method, number)
             for number in matrix.trial
             for domain in matrix.held_out
             for method in matrix.method

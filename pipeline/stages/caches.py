@@ -28,7 +28,7 @@ def diff(one: Path, other: Path) -> None:
         say(sentence)
 
 
-def whole(folder: Path) -> None:
+def verified(folder: Path) -> None:
     """Reads all of a cache. Raises CacheError after naming every fault, or where blocks are missing."""
     found = list(verify.faults(folder))
     for fault in found:

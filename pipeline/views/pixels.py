@@ -57,6 +57,7 @@ def opened(folder: Path, wanted: Wanted) -> StoredPictures:
 
 def complete(folder: Path, wanted: Wanted, workers: int) -> int:
     """Renders what the store lacks and keeps what it has; returns how many pictures were rendered."""
+    _partial(folder / PIXELS).unlink(missing_ok=True)  # of a run that was killed
     old = _read(folder)
     if old and old.pixels.shape[2:] != (wanted.drawn.size, wanted.drawn.size, 3):
         old = None

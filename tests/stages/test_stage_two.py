@@ -129,7 +129,8 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
     samples, cache = materials.samples, materials.cache
     pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, 1.0, 0)
     judged = data.evaluation_set(materials, pictures, 0)
-    learnt_from = data.training_set(materials, judged, ["clay", "neon"], frozenset({"teacher_logits"}), 0)
+    needs = frozenset({"teacher_features", "text", "template_text"})
+    learnt_from = data.training_set(materials, judged, ["clay", "neon"], needs, 0)
     assert len(samples.rows) == 37
     assert len(cache.rows) == 36
     assert [cache.rows[row].id for row in judged.rows] == [sample.id for sample in samples.rows]
@@ -138,6 +139,11 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
     for domain, inside in zip(("clay", "neon"), learnt_from.sources, strict=True):
         expected = [at for at, sample in enumerate(samples.rows) if sample.domain == domain and not out[at]]
         assert list(inside) == expected
+    # What the method needs of the cache, and nothing else.
+    assert learnt_from.answers.keys() == {"teacher_features"}
+    assert (learnt_from.answers["teacher_features"] == cache.column("image_features")).all()
+    assert learnt_from.shared["template_text"].shape == (2, 2, 16)
+    assert learnt_from.shared["text"].norm(dim=1).tolist() == pytest.approx([1, 1])
     held = [at for at, sample in enumerate(samples.rows) if sample.domain == "ink" and not out[at]]
     answers = cache.column("logits")[judged.rows[held], 0].argmax(1)
     right = [answer == samples.rows[at].label for answer, at in zip(answers, held, strict=True)]
