@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from torch import Tensor
 
 # What is the same for every sample of every batch.
@@ -52,3 +54,10 @@ class Outputs:
     logits: Tensor
     embeddings: Tensor
     log_scale: Tensor
+
+
+def normalised(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> Tensor:
+    """(B, H, W, 3) uint8 → (B, 3, H, W) float32 on the device, each channel less `mean` and divided by `std`."""
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+    shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
+    return (images / 255 - shift) / scale

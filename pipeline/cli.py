@@ -1,12 +1,13 @@
 """`scmd`: arguments → a stage; a named error → one sentence and exit code 1."""
 
-import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipeline.engine.cores import MOST_PROCESSES, cores
 from pipeline.errors import ScmdError, resource_error
 from pipeline.experiment import places
 from pipeline.experiment.places import DEFAULT
@@ -24,11 +25,11 @@ Workers = Annotated[int, typer.Option(min=0, help="Processes that decode and dra
 Results = Annotated[Path, typer.Option(help="Where students and the report go.")]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, help="Trials that run at the same time; by default as many as there are cores, 8 at most."),
+    typer.Option(min=1, help="Trials that run at the same time; by default one a core, 8 at most, and one on a GPU."),
 ]
 
 RESULTS = Path("results")
-CORES = min(os.cpu_count() or 1, 8)
+CORES = min(cores(), MOST_PROCESSES)
 
 
 @app.command()
@@ -212,6 +213,8 @@ def icons_measure() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    # As Ctrl-C does, so that whoever started processes ends them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app()
     except ScmdError as error:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.training_set import normalised
+from pipeline.batches import normalised
 from pipeline.views.pictures import Pictures
 
 BATCH = 256

@@ -22,9 +22,11 @@ STATISTICS_BATCHES = 20
 
 def train(trial: Trial, data: TrainingSet, judged: EvaluationSet) -> None:
     """Takes a trial from its step to its end. Raises InputError where training diverges."""
+    begun = time.monotonic()
     advance(trial, data, judged, trial.settings.steps)
     if trial.averaging.conclude():
         choose(trial, *evaluate(trial, data, judged, trial.settings.steps - 1))
+    trial.seconds += time.monotonic() - begun
 
 
 def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int) -> None:
@@ -50,22 +52,18 @@ def learn(trial: Trial, batch: Batch, samples: np.ndarray) -> None:
         trial.enter(phase)
     before = exchange_random_state(trial, trial.random)
     try:
-        part = _selected(trial, batch)
+        trial.student.train()
+        trial.method.train()
+        part = trial.method.selector.chosen(trial.step, trial.predictor, batch)
         losses = update(trial, batch if part is None else batch.part(part))
     finally:
         trial.random = exchange_random_state(trial, before)
     np.add.at(trial.drawn, samples, 1)
     np.add.at(trial.selected, samples if part is None else samples[part.cpu().numpy()], 1)
     for name, loss in losses.items():
-        trial.sums[name] = trial.sums.get(name, torch.zeros_like(loss, dtype=torch.float64)) + loss
-    trial.summed += 1
+        one_more = torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
+        trial.sums[name] = trial.sums.get(name, torch.zeros_like(one_more)) + one_more
     trial.averaging.update(trial.predictor)
-
-
-def _selected(trial: Trial, batch: Batch) -> Tensor | None:
-    trial.student.train()
-    trial.method.train()
-    return trial.method.selector.chosen(trial.step, trial.predictor, batch)
 
 
 def update(trial: Trial, batch: Batch) -> dict[str, Tensor]:
@@ -88,12 +86,12 @@ def evaluate(trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int
         trial.averaging.renew_statistics((batch.images for batch in fresh), trial.device)
     predictions = predict(trial.averaging.model, judged, trial.device)
     right = predictions.answers == judged.labels
-    means = {name: float(total / trial.summed) for name, total in trial.sums.items()}
+    means = {name: float(total / count) for name, (total, count) in trial.sums.items()}
     loss = validation_loss(predictions.losses, judged, trial.sources)
     evaluation = Evaluation(number, accuracies(right, judged), means, loss)
     require_finite(evaluation)
     trial.history.append(evaluation)
-    trial.sums, trial.summed = {}, 0
+    trial.sums = {}
     trial.seconds_evaluating += time.monotonic() - begun
     return evaluation, predictions
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.batches import Batch
+from pipeline.batches import Batch, normalised
 from pipeline.engine.workers import in_order
 from pipeline.views.pictures import Pictures
 
@@ -68,10 +68,3 @@ class TrainingSet:
     def _shown(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         samples, views = self.drawn(step)
         return self.rows[samples], views
-
-
-def normalised(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> Tensor:
-    """(B, H, W, 3) uint8 → (B, 3, H, W) float32 on the device, each channel less `mean` and divided by `std`."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-    shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
-    return (images / 255 - shift) / scale

@@ -38,6 +38,8 @@ class ValleyMean:
     def update(self, model: nn.Module) -> None:
         now = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self._model.load_state_dict(now)
+        if self._ended:
+            return
         self._segment = _merged(self._segment, self._steps, now, 1)
         self._steps += 1
 
@@ -46,15 +48,17 @@ class ValleyMean:
             update_bn(images, self._model, device)
 
     def observe(self, loss: float) -> None:
+        if self._ended:
+            return
         here = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
         self._waiting[len(self._losses)] = (here, self._segment, self._steps)
         self._segment, self._steps = {}, 0
         self._losses.append(loss)
         self._find_start()
-        self._take_in(whole=True)
+        self._take_in(self.tolerated)
 
     def conclude(self) -> bool:
-        self._take_in(whole=False)
+        self._take_in(1)
         if self._start is None:
             return False
         self._concluded = True
@@ -71,11 +75,11 @@ class ValleyMean:
             self._valley, self._valley_steps = here, 1
         self._waiting.pop(first)
 
-    def _take_in(self, *, whole: bool) -> None:
-        """Evaluations whose window is known and below the limit join the mean; at the end windows may be cut short."""
+    def _take_in(self, shortest: int) -> None:
+        """Evaluations whose window has `shortest` losses at least join the mean, until one window lies above the limit."""
         while self._start is not None and not self._ended and self._next < len(self._losses):
             window = self._losses[self._next : self._next + self.tolerated]
-            if whole and len(window) < self.tolerated:
+            if len(window) < shortest:
                 return
             base = self._losses[self._start : self._start + self.converged]
             if min(window) > self.ratio * sum(base) / len(base):

@@ -31,7 +31,7 @@ ROOMS = {
     "optimiser": set(),
     "student": {"batches"},
     "methods": {"averaging", "batches", "losses", "selector", "student", "valley"},
-    "evaluation": {"training_set", "views"},
+    "evaluation": {"batches", "views"},
     "results": set(),
     "trials": {"averaging", "evaluation", "methods", "optimiser", "results", "samples", "student"},
     "training": {"batches", "evaluation", "optimiser", "results", "training_set", "trials"},
@@ -46,7 +46,7 @@ ROOMS = {
     "timing": {"cache", "views"},
 }
 ROOMS["stages"] = set(ROOMS)
-ROOMS["cli"] = {"experiment", "stages"}
+ROOMS["cli"] = {"engine", "experiment", "stages"}
 
 
 def imports(path) -> set[str]:

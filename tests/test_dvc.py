@@ -85,7 +85,7 @@ def test_a_students_setting_runs_students_and_report_alone(repository):
 def test_code_that_changes_no_number_runs_no_trial(repository):
     path = repository / "pipeline/methods/kd.py"
     path.write_text(f"# A comment.\n{path.read_text()}")
-    assert repro(repository) == ["students"]
+    assert repro(repository) == ["students", "report"]
 
 
 def test_a_methods_setting_runs_its_own_trials_alone(repository):

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training_set import TrainingSet, normalised
+from pipeline.batches import normalised
+from pipeline.training_set import TrainingSet
 from pipeline.views.pictures import StoredPictures
 
 CPU = torch.device("cpu")
@@ -99,7 +100,7 @@ def test_a_step_is_the_same_whatever_came_before_and_whoever_made_it():
 
 def test_what_a_worker_gets_of_a_store_is_a_path_however_large_the_store_is(tmp_path):
     np.save(tmp_path / "pixels.npy", np.zeros((200, 4, 16, 16, 3), np.uint8))
-    pictures = StoredPictures(tmp_path / "pixels.npy", np.arange(200), 16)
+    pictures = StoredPictures(tmp_path / "pixels.npy", np.arange(200))
     pictures.take(np.array([3]), np.array([1]))  # mapped here already
     assert len(pickle.dumps(pictures.maker)) < 1000
 

@@ -1,6 +1,4 @@
-"""What this machine has: a GPU or none, and processor cores."""
-
-import os
+"""The device that teacher and student run on."""
 
 import torch
 
@@ -8,8 +6,3 @@ import torch
 def device() -> torch.device:
     """A GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -108,7 +108,7 @@ def parse_method(name: str, values: dict[str, Any]) -> tuple[str, MethodSettings
             f"method name `{name}`: letters, digits, `_`, `+` and `-` make a name, as it is a folder's, too"
         )
     method = values.get("method", name)
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ConfigError(f"method `{method}` is unknown (known: {', '.join(METHODS)})")
     settings = {key: value for key, value in values.items() if key != "method"}
     return method, config.parse(settings, METHODS[method].Settings, name)

@@ -19,7 +19,7 @@ from pipeline.icons.selection import DOMAINS, TWIN_COSINE, near
 
 PERMISSIVE = frozenset("MIT ISC Apache-2.0 BSD-3-Clause CC0-1.0 CC-BY-3.0 CC-BY-4.0 Unlicense".split())
 # The data set's sets, other themes of them, and forks of them.
-BENCHMARK_FAMILIES = re.compile(
+DATA_SET_FAMILIES = re.compile(
     r"^(streamline|icon-park|fa\d?(-|$)|bx|boxicons|la$|feather|tabler|lucide|iconoir|flat-color|pixel|memory|dinkie|"
     r"marketeq|mingcute|ph$)"
 )
@@ -51,7 +51,7 @@ def allowed_sets(collections: dict[str, dict[str, Any]]) -> list[str]:
         for prefix, facts in collections.items()
         if facts["license"].get("spdx") in PERMISSIVE
         and prefix not in of_data_set
-        and not BENCHMARK_FAMILIES.search(prefix)
+        and not DATA_SET_FAMILIES.search(prefix)
         and not OTHER_PICTURES.search(prefix)
         and facts.get("category") not in OTHER_CATEGORIES
         and (facts.get("category") != "Programming" or prefix in PROGRAMMING_KEPT)

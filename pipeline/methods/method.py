@@ -33,10 +33,6 @@ class Problem:
     steps: int
 
     @property
-    def classes(self) -> int:
-        return self.text.shape[0]
-
-    @property
     def embedding(self) -> int:
         return self.text.shape[1]
 
@@ -44,7 +40,8 @@ class Problem:
 @dataclass(frozen=True)
 class Phase:
     """From step `first` on, the parameters learn whose name `learns` accepts: `student.…` of the student, `method.…` of the
-    method. A phase begins with the average of the one before it, and with an optimiser and an average of its own."""
+    method. A phase begins with the average of the one before it, and with an optimiser and an average of its own; the learning
+    rate's schedule is the trial's."""
 
     first: int
     learns: Callable[[str], bool]

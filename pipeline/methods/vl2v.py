@@ -1,10 +1,12 @@
 """VL2V-ADiP (Addepalli et al., CVPR 2024): align, distil, predict. Labels enter through the text alone.
 
 l = −λ · mean cos(P f, v) − (1 − λ) · mean cos(P f, E_y), with v the teacher's image features of the view and E_y the text
-embedding of the label. First the projector P learns with the backbone frozen (align), then the backbone with P frozen (distil).
+embedding of the label. First the projector P learns with the backbone frozen (align; batch norm that is trained goes on
+measuring), then the backbone with P frozen (distil).
 The student predicts by the class embedding nearest to P f: there is no trained classifier.
 """
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -26,12 +28,14 @@ class EmbeddingPredictor(nn.Module):
     """Pictures → scale · cosine between projected features and class embeddings, (B, C)."""
 
     text: Tensor
+    scale: Tensor
 
     def __init__(self, student: Student, projector: nn.Module, text: Tensor, scale: float) -> None:
         super().__init__()
         self.backbone, self.dropout = student.predictor.backbone, student.predictor.dropout
-        self.projector, self.scale = projector, scale
+        self.projector = projector
         self.register_buffer("text", text)
+        self.register_buffer("scale", torch.tensor(scale))
 
     def forward(self, images: Tensor) -> Tensor:
         embeddings = self.projector(self.dropout(self.backbone(images)))

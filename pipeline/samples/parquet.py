@@ -120,6 +120,10 @@ class ParquetImages:
         self.column = column
         self._cached: tuple[str, int, list[Any]] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the row group: it would go to every worker, by value."""
+        return {**vars(self), "_cached": None}
+
     def read(self, key: str) -> bytes:
         """Raises OSError where the file or the row is missing, InputError where the file is damaged or of other columns."""
         name, _, row = key.rpartition("#")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import InputError
+from pipeline.progress import warn
 from pipeline.stage_two.materials import Materials, made_from
 from pipeline.stage_two.running import Assignment
 from pipeline.trials.files import is_of, read_card
@@ -24,10 +26,15 @@ class Standing:
 
 
 def look(results: Path, materials: Materials, assignments: Sequence[Assignment]) -> Standing:
-    """Raises InputError for a damaged card."""
+    """A damaged card is said, and its trial counts as one made from other things."""
     done, missing, outdated = {}, [], []
     for one in assignments:
-        card = read_card(one.key.folder(results))
+        try:
+            card = read_card(one.key.folder(results))
+        except InputError as error:
+            warn(str(error))
+            outdated.append(one)
+            continue
         if card is None:
             missing.append(one)
         elif is_of(card, made_from(materials, one.key, one.method, one.settings)):

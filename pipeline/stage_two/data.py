@@ -20,7 +20,7 @@ from pipeline.views import pixels
 from pipeline.views.pictures import Pictures, fits
 
 # Fields of a batch that are columns of a cache.
-COLUMNS = {"teacher_logits": "logits", "teacher_features": "image_features"}
+CACHE_COLUMNS = {"teacher_logits": "logits", "teacher_features": "image_features"}
 
 
 def student_pictures(
@@ -81,8 +81,8 @@ def training_set(
         labels=judged.labels,
         sources=inside,
         views=materials.views,
-        answers={name: cache.column(column) for name, column in COLUMNS.items() if name in needs},
-        shared={name: make(cache) for name, make in SHARED.items() if name in needs},
+        answers={name: cache.column(column) for name, column in CACHE_COLUMNS.items() if name in needs},
+        shared={name: make(cache) for name, make in FROM_TEXT.items() if name in needs},
         needs=needs,
         per_domain=materials.student.batch,
         seed=seed,
@@ -115,7 +115,7 @@ def template_embeddings(cache: TeacherCache) -> torch.Tensor:
 
 
 # Fields of a batch that are the same for all.
-SHARED = {"text": class_embeddings, "template_text": template_embeddings}
+FROM_TEXT = {"text": class_embeddings, "template_text": template_embeddings}
 
 
 def teacher_zero_shot(cache: TeacherCache, judged: EvaluationSet, held_out: str) -> float:

@@ -1,6 +1,5 @@
 """One trial, from its materials to its files."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ import torch
 from pipeline import methods, training
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet
-from pipeline.experiment.warnings import require_domain, require_pair, schedule_warning
+from pipeline.experiment.warnings import require_domain, require_pair
 from pipeline.methods.settings import MethodSettings
-from pipeline.progress import warn
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.splits import seed_hash
@@ -37,13 +35,11 @@ class Assignment:
 
 
 def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
-    """The domains to learn from. Raises ConfigError where the assignment is impossible with this data; warns where it is poor."""
+    """The domains to learn from. Raises ConfigError where the assignment is impossible with this data."""
     domains, held_out = materials.samples.domains, assignment.key.held_out
     require_domain(held_out, domains)
     sources = [name for name in domains if name != held_out]
     require_pair(materials.student, assignment.settings, len(sources))
-    if warning := schedule_warning(materials.student, assignment.settings, len(sources)):
-        warn(warning)
     return sources
 
 
@@ -59,9 +55,8 @@ def run(
     trial = _started(materials, assignment, sources, seed)
     # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
-    begun = time.monotonic()
     training.train(trial, learnt_from, judged)
-    times = {"seconds": round(time.monotonic() - begun, 1), "seconds_evaluating": round(trial.seconds_evaluating, 1)}
+    times = {"seconds": round(trial.seconds, 1), "seconds_evaluating": round(trial.seconds_evaluating, 1)}
     metrics = _metrics(trial, materials, judged, key)
     card = {
         **made_from(materials, key, assignment.method, assignment.settings),

@@ -17,8 +17,8 @@ def run(commands: Mapping[str, Sequence[str]], jobs: int, threads: int, done: Ca
     """
     failed, running = [], _Running()
     with ThreadPoolExecutor(jobs) as pool:
-        names = {pool.submit(running.run, name, command, threads): name for name, command in commands.items()}
         try:
+            names = {pool.submit(running.run, name, command, threads): name for name, command in commands.items()}
             for finished in as_completed(names):
                 if finished.result():
                     failed.append(names[finished])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline import journal
+from pipeline.errors import InputError
 from pipeline.experiment.places import Plan
 from pipeline.progress import say
 from pipeline.stages import pixels, report, samples, students, teacher
@@ -14,8 +15,11 @@ def run(plan: Plan, results: Path, page: Path | None, jobs: int | None, workers:
     samples.run(plan)
     teacher.run(plan, workers)
     pixels.run(plan, workers)
-    students.run(plan, results, jobs)
-    report.run(plan, results)
+    failed = students.train(plan, results, jobs)
+    if len(failed) < len(plan.experiment.trials()):
+        report.run(plan, results)
+    if failed:
+        raise InputError(f"{len(failed)} trials failed, first {failed[0]}: see above")
     if page:
         _write_page(plan, results, page)
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pipeline.experiment.places import Plan
-from pipeline.progress import say
+from pipeline.experiment.warnings import schedule_warning
+from pipeline.progress import say, warn
 from pipeline.samples import table
 from pipeline.stage_two import data, running
 from pipeline.stage_two.materials import Materials, gather
@@ -26,6 +27,8 @@ def run(plan: Plan, results: Path, key: TrialKey) -> None:
     """Trains, measures and writes one trial. Raises the errors of what it opens before the first step."""
     assignment, materials = assigned(plan, key), gathered(plan)
     sources = running.sources_of(materials, assignment)
+    if warning := schedule_warning(materials.student, assignment.settings, len(sources)):
+        warn(warning)
     say(f"{key}: {materials.student.steps} steps of {materials.student.batch * len(sources)} images")
     max_gb = plan.experiment.pixels.max_gb
     pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, max_gb, key.trial)

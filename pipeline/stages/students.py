@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pipeline import journal
-from pipeline.engine.device import cores, device
+from pipeline.engine.cores import MOST_PROCESSES, cores
+from pipeline.engine.device import device
 from pipeline.errors import InputError
 from pipeline.experiment.places import Plan
 from pipeline.progress import say
@@ -11,12 +12,16 @@ from pipeline.stage_two import current, running, side_by_side
 from pipeline.stages.student import assigned, gathered
 from pipeline.trials.key import TrialKey
 
-# Trials that run at once unless one asks for more: each holds a student and its batches in memory.
-MOST_JOBS = 8
-
 
 def run(plan: Plan, results: Path, jobs: int | None) -> None:
     """Raises InputError where trials failed: the others are there, and the same command runs those again."""
+    if failed := train(plan, results, jobs):
+        raise InputError(f"{len(failed)} trials failed, first {failed[0]}: see above")
+    say(f"next: {plan.command('report')}")
+
+
+def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:
+    """Runs the trials that are not current; returns those that failed."""
     materials = gathered(plan)
     assignments = [assigned(plan, key) for key in plan.experiment.trials()]
     standing = current.look(results, materials, assignments)
@@ -29,14 +34,11 @@ def run(plan: Plan, results: Path, jobs: int | None) -> None:
     results.mkdir(parents=True, exist_ok=True)
     record = journal.Journal(results, journal.read(results) if standing.done else [], jobs)
     commands = {str(one.key): side_by_side.scmd(*_arguments(plan, results, one.key)) for one in standing.todo}
-    failed = side_by_side.run(commands, jobs, threads, record.note_finished)
-    if failed:
-        raise InputError(f"{len(failed)} of {len(commands)} trials failed, first {failed[0]}: see above")
-    say(f"{len(assignments)} trials in {results}; next: {plan.command('report')}")
+    return side_by_side.run(commands, jobs, threads, record.note_finished)
 
 
 def _jobs(trials: int) -> int:
-    return 1 if device().type == "cuda" else min(cores(), MOST_JOBS, trials)
+    return 1 if device().type == "cuda" else min(cores(), MOST_PROCESSES, trials)
 
 
 def _arguments(plan: Plan, results: Path, key: TrialKey) -> list[str]:

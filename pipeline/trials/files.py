@@ -64,10 +64,10 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not the card of a finished trial; remove it and run that trial again") from error
+        raise InputError(f"{path}: not the card of a finished trial; the trial is to be run again") from error
     return dict(card)
 
 
-def is_of(card: Mapping[str, Any] | None, expected: Mapping[str, Any]) -> bool:
+def is_of(card: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
     """Whether a trial was made from what is expected (`materials.made_from`)."""
-    return card is not None and all(card.get(key) == value for key, value in expected.items())
+    return all(card.get(key) == value for key, value in expected.items())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class TrialKey:
     """`method` is the name that the experiment gives it; hyperparameter seed 0 means the settings as they are written."""
 

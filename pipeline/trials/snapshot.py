@@ -5,6 +5,7 @@ Two files, no pickle: `tensors.safetensors` with all that is a number by the tho
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from pipeline.trials.trial import Chosen, Trial
 TENSORS, REST = "tensors.safetensors", "trial.json"
 
 
-def write(trial: Trial, folder: Path) -> None:
-    """Into an empty or new folder."""
+def write(trial: Trial, folder: Path, made_from: Mapping[str, Any]) -> None:
+    """Into an empty or new folder; `made_from` is what the trial's card would say of it."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{part}:{name}": tensor.detach().cpu().contiguous().clone()
@@ -32,8 +33,9 @@ def write(trial: Trial, folder: Path) -> None:
     }
     save_file(tensors, folder / TENSORS)
     rest = {
+        "made_from": made_from,
         "step": trial.step,
-        "summed": trial.summed,
+        "seconds": trial.seconds,
         "seconds_evaluating": trial.seconds_evaluating,
         "history": [dataclasses.asdict(evaluation) for evaluation in trial.history],
         "chosen": dataclasses.asdict(trial.chosen.evaluation) if trial.chosen else None,
@@ -41,19 +43,23 @@ def write(trial: Trial, folder: Path) -> None:
     (folder / REST).write_text(json.dumps(rest, indent=1) + "\n", encoding="utf-8")
 
 
-def read_into(trial: Trial, folder: Path) -> None:
-    """Takes a trial that was just started from the same settings to where the written one was.
+def read_into(trial: Trial, folder: Path, made_from: Mapping[str, Any]) -> None:
+    """Takes a trial that was just started to where the written one was.
 
-    Raises InputError where the files are missing, damaged, or of another student or method.
+    Raises InputError where the files are missing, damaged, or of a trial that was made from other things; one that is damaged
+    may leave a trial that cannot be used.
     """
     try:
         rest = json.loads((folder / REST).read_text(encoding="utf-8"))
+        if rest["made_from"] != json.loads(json.dumps(made_from)):
+            raise ValueError("it was made from other settings, samples or another cache")
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in load_file(folder / TENSORS, device=str(trial.device)).items():
             part, _, key = name.partition(":")
             parts.setdefault(part, {})[key] = tensor
-        trial.step, trial.summed = rest["step"], rest["summed"]
-        trial.seconds_evaluating = rest["seconds_evaluating"]
+        trial.step, trial.seconds, trial.seconds_evaluating = (
+            rest[key] for key in ("step", "seconds", "seconds_evaluating")
+        )
         trial.history = [Evaluation(**one) for one in rest["history"]]
         _restore(trial, parts, rest["chosen"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -112,5 +118,6 @@ def _restore_optimiser(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         number, _, key = name.partition(".")
-        state.setdefault(int(number), {})[key] = tensor
+        # Adam counts steps on the processor, wherever the moments are.
+        state.setdefault(int(number), {})[key] = tensor.cpu() if key == "step" else tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -30,7 +30,7 @@ class Chosen:
 class Trial:
     """Before update `step`. `drawn` and `selected` (samples,) count how often a sample was drawn, and learnt from.
 
-    `sums` has the sum of each loss term since the last evaluation, `summed` of how many steps; `random` is the state of the
+    `sums` has of each loss term, since the last evaluation, its sum and of how many steps; `random` is the state of the
     generators that dropout and methods draw from: several trials can share a process and none sees another.
     """
 
@@ -48,7 +48,7 @@ class Trial:
     history: list[Evaluation] = field(default_factory=list)
     chosen: Chosen | None = None
     sums: dict[str, Tensor] = field(default_factory=dict)
-    summed: int = 0
+    seconds: float = 0.0
     seconds_evaluating: float = 0.0
 
     @property
@@ -77,7 +77,7 @@ def start(
     student.to(device)
     method.to(device)
     optimizer, averaging = _of_phase(student, method, settings, method.phases()[0])
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         random = _random_state(device)
     drawn, selected = (np.zeros(method.problem.samples, np.int64) for _ in range(2))

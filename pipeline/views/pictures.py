@@ -20,8 +20,6 @@ class Maker(Protocol):
 class Pictures(Protocol):
     """View 0 is squashed to the size, the others are rendered as recorded."""
 
-    size: int
-
     @property
     def maker(self) -> Maker: ...
 
@@ -83,8 +81,8 @@ class MappedArray:
 class StoredPictures:
     """Pictures of a store: `places` (N,) tells where each row of the cache lies in its file."""
 
-    def __init__(self, path: Path, places: np.ndarray, size: int) -> None:
-        self.places, self.size = places, size
+    def __init__(self, path: Path, places: np.ndarray) -> None:
+        self.places = places
         self.maker = MappedArray(path)
 
     def order(self, rows: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

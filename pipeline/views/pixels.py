@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from pipeline.engine.workers import in_order
 from pipeline.errors import InputError
@@ -52,18 +53,31 @@ def opened(folder: Path, wanted: Wanted) -> StoredPictures:
         raise InputError(f"{folder / PIXELS}: not the pictures that belong here; run `scmd pixels` again")
     if _missing(store, places, wanted).any():
         raise InputError(f"{folder}: rendered from other recorded views; run `scmd pixels` again")
-    return StoredPictures(folder / PIXELS, places, wanted.drawn.size)
+    return StoredPictures(folder / PIXELS, places)
 
 
 def complete(folder: Path, wanted: Wanted, workers: int) -> int:
-    """Renders what the store lacks and keeps what it has; returns how many pictures were rendered."""
-    _partial(folder / PIXELS).unlink(missing_ok=True)  # of a run that was killed
+    """Renders what the store lacks and keeps what it has; returns how many pictures were rendered.
+
+    Raises InputError where another process renders into the same folder of stores.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Beside the folder of stores, which DVC looks at.
+    lock = FileLock(folder.parent.with_name(f".{folder.parent.name}.lock"), timeout=0)
+    try:
+        with lock:
+            return _complete(folder, wanted, workers)
+    except Timeout as error:
+        raise InputError(f"{folder}: another process is rendering these pictures; wait for it") from error
+
+
+def _complete(folder: Path, wanted: Wanted, workers: int) -> int:
+    _remove_partial(folder)  # of a run that was killed
     old = _read(folder)
     if old and old.pixels.shape[2:] != (wanted.drawn.size, wanted.drawn.size, 3):
         old = None
     if old and not _missing(old, _places(old, wanted), wanted).any():
         return 0
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         store = _grown(folder, old, wanted)
         places = _places(store, wanted)
@@ -71,7 +85,7 @@ def complete(folder: Path, wanted: Wanted, workers: int) -> int:
         _render(store, places, missing, wanted, workers)
         _replace(folder, store)
     finally:
-        _partial(folder / PIXELS).unlink(missing_ok=True)
+        _remove_partial(folder)
     return int(missing.sum())
 
 
@@ -151,12 +165,16 @@ def _order(drawn: DrawnPictures, row: int, missing: np.ndarray) -> tuple[np.ndar
 def _replace(folder: Path, store: _Store) -> None:
     assert isinstance(store.pixels, np.memmap)
     store.pixels.flush()
-    (folder / ROWS).unlink(missing_ok=True)  # until the new ones stand, nothing counts
-    np.save(folder / NUMBERS, store.numbers, allow_pickle=False)
-    _partial(folder / PIXELS).replace(folder / PIXELS)
-    partial = _partial(folder / ROWS)
-    pq.write_table(pa.table({"id": pa.array(store.ids, pa.string())}), partial)
-    partial.replace(folder / ROWS)
+    np.save(_partial(folder / NUMBERS), store.numbers, allow_pickle=False)
+    pq.write_table(pa.table({"id": pa.array(store.ids, pa.string())}), _partial(folder / ROWS))
+    (folder / ROWS).unlink(missing_ok=True)  # until all of the new ones stand, nothing counts
+    for name in (NUMBERS, PIXELS, ROWS):
+        _partial(folder / name).replace(folder / name)
+
+
+def _remove_partial(folder: Path) -> None:
+    for name in (NUMBERS, PIXELS, ROWS):
+        _partial(folder / name).unlink(missing_ok=True)
 
 
 def _partial(path: Path) -> Path:

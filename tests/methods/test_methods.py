@@ -11,6 +11,7 @@ from pipeline import training
 from pipeline.batches import Batch, Outputs
 from pipeline.methods import METHODS, build
 from pipeline.methods.method import Problem
+from pipeline.stage_two.data import CACHE_COLUMNS, FROM_TEXT
 from tests.small_trials import CPU, SAMPLES, data_of, judged, run, started
 
 WIDTH, CLASSES, EMBEDDING = 6, 4, 5
@@ -265,3 +266,14 @@ def test_a_batch_of_one_domain_with_a_class_that_is_absent_and_ties(name):
     chosen = torch.nonzero(batch.labels != 2)[:, 0][:2]
     terms = trial.method.losses(trial.student.train(), batch.part(chosen[[0, 0, 1]]))
     assert all(torch.isfinite(term) for term in terms.values())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_needs_can_be_had(name):
+    assert METHODS[name].needs <= {*CACHE_COLUMNS, *FROM_TEXT, "domains", "rows"}
+
+
+def test_mldg_learns_from_the_whole_where_one_image_is_left_of_a_domain():
+    trial = started("mldg")
+    batch = next(data_of(judged(), "mldg").stream(0, 1, 0, CPU)).part(torch.arange(5))
+    assert list(trial.method.losses(trial.student.train(), batch)) == ["meta_train"]

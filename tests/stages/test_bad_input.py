@@ -9,7 +9,7 @@ from pipeline.cache import reader
 from pipeline.cache.layout import encode
 from pipeline.views.distribution import COLUMNS
 from tests.cache.test_hostile import sign
-from tests.conftest import CLASSES, DOMAINS, change, configurations, ok, refused, write_configurations
+from tests.conftest import CLASSES, DOMAINS, change, configurations, ok, refused, run_scmd, write_configurations
 
 STUDENT = ("student", "--held-out", "ink", "--method", "scmd")
 
@@ -277,7 +277,9 @@ def test_a_damaged_card_is_named(ready):
     ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
     card = "results/trials/small/ink/erm/hparams-0/trial-0/card.json"
     (ready / card).write_text("{")
-    assert f"{card}: not the card of a finished trial; remove it" in refused("report", cwd=ready)
+    done = run_scmd("report", cwd=ready)
+    assert f"warning: {card}: not the card of a finished trial; the trial is to be run again" in done.stderr
+    assert "no finished trial of this experiment here" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from pipeline.trials import snapshot
 from tests.small_trials import data_of, judged, run, started
 
 STEPS, STOP = 6, 3
+# What the trial would say that it was made from.
+OF = {"method": {"lambda1": 0.5}, "views": 3}
 # Short valleys, so that one begins before the stop and ends after it.
 SETTINGS = {"swad": {"converged": 1, "tolerated": 2, "ratio": 9.0}}
 
@@ -29,9 +31,9 @@ def changes(name: str) -> dict:
 @pytest.mark.parametrize("step", [1, STOP])
 def test_it_goes_on_to_the_very_same_end(tmp_path, name, step):
     expected = run(name, **changes(name))
-    snapshot.write(stopped(name, step), tmp_path)
+    snapshot.write(stopped(name, step), tmp_path, OF)
     trial = started(name, **changes(name))
-    snapshot.read_into(trial, tmp_path)
+    snapshot.read_into(trial, tmp_path, OF)
     assert trial.step == step
     training.train(trial, data_of(judged(), name), judged())
     assert trial.history == expected.history
@@ -49,15 +51,17 @@ def test_it_goes_on_to_the_very_same_end(tmp_path, name, step):
 
 
 def test_what_is_of_another_method_or_damaged_is_refused(tmp_path):
-    snapshot.write(started("fitnet"), tmp_path)
+    snapshot.write(started("fitnet"), tmp_path, OF)
+    with pytest.raises(InputError, match="it was made from other settings, samples or another cache"):
+        snapshot.read_into(started("fitnet"), tmp_path, {**OF, "views": 5})
     with pytest.raises(InputError, match="not a trial of these settings that was written down"):
-        snapshot.read_into(started("dann"), tmp_path)
+        snapshot.read_into(started("dann"), tmp_path, OF)
     path = tmp_path / snapshot.TENSORS
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="not a trial of these settings"):
-        snapshot.read_into(started("fitnet"), tmp_path)
+        snapshot.read_into(started("fitnet"), tmp_path, OF)
 
 
 def test_nothing_is_pickled(tmp_path):
-    snapshot.write(stopped("scmd", 2), tmp_path)
+    snapshot.write(stopped("scmd", 2), tmp_path, OF)
     assert sorted(path.name for path in tmp_path.iterdir()) == [snapshot.TENSORS, snapshot.REST]

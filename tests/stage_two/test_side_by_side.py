@@ -1,0 +1,50 @@
+"""Processes side by side: what they say, who failed, and that none outlives the one that started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline.stage_two import side_by_side
+from tests.conftest import ENVIRONMENT, ROOT
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_failures_are_returned_and_what_was_said_is_passed_on_by_name(capfd):
+    told = "import os, sys; print(os.environ['OMP_NUM_THREADS'], 'threads', file=sys.stderr)"
+    commands = {"good": python(told), "bad": python("raise SystemExit(3)")}
+    done: list[str] = []
+    assert side_by_side.run(commands, 2, 5, done.append) == ["bad"]
+    assert done == ["good"]
+    assert "[good] 5 threads\n" in capfd.readouterr().err
+
+
+STARTER = """
+import sys
+from pipeline import cli
+from pipeline.stage_two import side_by_side
+child = "import os, time; open(str(os.getpid()), 'w').close(); time.sleep(100)"
+cli.app = lambda: side_by_side.run({name: [sys.executable, "-c", child] for name in "abc"}, 2, 1, print)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_whoever_is_stopped_ends_what_it_started_and_begins_no_other(tmp_path, number):
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    # In a session of its own, so that the signal reaches it alone.
+    starter = subprocess.Popen(python(STARTER), cwd=tmp_path, env=environment, start_new_session=True)
+    while len(children := [int(path.name) for path in tmp_path.iterdir()]) < 2 and starter.poll() is None:
+        time.sleep(0.05)
+    starter.send_signal(number)
+    assert starter.wait(timeout=20) in (130, 143)
+    assert len(list(tmp_path.iterdir())) == 2
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
