@@ -18,6 +18,8 @@ PROBE = 48
 CHAINS = ("raw", "zstd")
 # Samples in a block, and views.
 BLOCK_LIMIT, VIEWS_LIMIT = 1 << 20, 1 << 16
+# Numbers of a view.
+COLUMNS_LIMIT = 64
 # Bytes of the CRC32C behind a chunk's data.
 CHECKSUM = 4
 # Bytes of a chunk once decoded: 1,024 rows of the largest CLIP's features are 4 MB. More is a mistake or an attack.
@@ -76,7 +78,7 @@ LOGITS = "logits/"
 TEXT = "text_embeddings"
 TEXT_CHUNK = f"{TEXT}/c/0/0/0"
 METADATA = ("zarr.json", *(f"{name}/zarr.json" for name in (*VIEW_ARRAYS, TEXT)))
-ROWS, PROMPTS = "rows.parquet", "prompts.parquet"
+ROWS, PROMPTS, VIEWS = "rows.parquet", "prompts.parquet", "views/zarr.json"
 HEAD_FILES = frozenset({ROWS, PROMPTS, TEXT_CHUNK, *METADATA})
 
 

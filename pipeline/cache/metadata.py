@@ -12,6 +12,7 @@ from pipeline.cache.layout import (
     BLOCK_LIMIT,
     CHAINS,
     CHUNK_LIMIT,
+    COLUMNS_LIMIT,
     FORMAT,
     TEXT,
     VIEW_ARRAYS,
@@ -50,7 +51,7 @@ class Attributes(Section):
     codec: Literal["raw", "zstd"]
     block: int = Field(ge=1, le=BLOCK_LIMIT)
     views: int = Field(ge=1, le=VIEWS_LIMIT)
-    view_columns: list[Name] = Field(min_length=1, max_length=64)
+    view_columns: list[Name] = Field(min_length=1, max_length=COLUMNS_LIMIT)
     render_size: int = Field(ge=1, le=1 << 13)
     logit_scale: float
 
@@ -61,7 +62,7 @@ class Attributes(Section):
             raise ValueError("is no finite number")
         return value
 
-    def shape(self, samples: int) -> Shape:
+    def shape(self, samples: int, columns: int) -> Shape:
         known = Identity.model_validate(self.identity)
         return Shape(
             samples=samples,
@@ -69,7 +70,7 @@ class Attributes(Section):
             classes=len(known.classes),
             prompts=len(known.templates),
             embedding=known.teacher.embedding,
-            columns=len(self.view_columns),
+            columns=columns,
             block=self.block,
         )
 
@@ -143,7 +144,7 @@ def read_group(data: bytes, where: str) -> Attributes:
     _require(attributes, {"scmd": found}, {}, where)
     try:
         read = Attributes.model_validate(found)
-        shape = read.shape(0)
+        shape = read.shape(0, COLUMNS_LIMIT)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in fault["loc"])
@@ -158,6 +159,17 @@ def read_group(data: bytes, where: str) -> Attributes:
         if byte_count(chunk, dtype) > CHUNK_LIMIT:
             raise CacheError(f"{where}: a chunk of `{name}` would have more than {CHUNK_LIMIT:,} bytes")
     return read
+
+
+def read_columns(data: bytes, where: str) -> int:
+    """How many numbers a view has, by the `zarr.json` of `views`. Raises CacheError where it has an impossible shape.
+
+    The names in `view_columns` are for whoever draws: a cache in which a name is missing can still be read.
+    """
+    match documents.parse(data, where).get("shape"):
+        case [_, _, int(columns)] if 1 <= columns <= COLUMNS_LIMIT and columns is not True:
+            return columns
+    raise CacheError(f"{where}: `shape` is not samples × views × at most {COLUMNS_LIMIT} numbers of a view")
 
 
 def require_array(data: bytes, name: str, shape: Shape, chain: str, where: str) -> None:

@@ -18,6 +18,7 @@ from pipeline.cache.layout import (
     TEXT,
     TEXT_CHUNK,
     VIEW_ARRAYS,
+    VIEWS,
     Shape,
     byte_count,
     chunk_path,
@@ -199,7 +200,7 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
 
     attributes = metadata.read_group(whole("zarr.json"), str(folder / "zarr.json"))
     rows = read_rows(whole(ROWS), str(folder / ROWS))
-    shape = attributes.shape(len(rows))
+    shape = attributes.shape(len(rows), metadata.read_columns(whole(VIEWS), str(folder / VIEWS)))
     require_countable(shape, folder)
     for name in (*VIEW_ARRAYS, TEXT):
         path = f"{name}/zarr.json"
@@ -214,12 +215,13 @@ def without_head_ledger(folder: Path) -> TeacherCache:
     try:
         attributes = metadata.read_group(read_file(folder, "zarr.json", documents.LIMIT), str(folder / "zarr.json"))
         rows = read_rows(read_file(folder, ROWS, most_bytes(ROWS, None)), str(folder / ROWS))
+        columns = metadata.read_columns(read_file(folder, VIEWS, documents.LIMIT), str(folder / VIEWS))
     except FileNotFoundError as error:
         raise CacheError(
             f"{folder / str(error.filename)}: missing, as is the ledger that would tell what it was; restore the cache (`dvc "
             "checkout`), or remove it and run `scmd teacher`"
         ) from None
-    return TeacherCache(folder, attributes, rows, attributes.shape(len(rows)), _head_file(folder), "")
+    return TeacherCache(folder, attributes, rows, attributes.shape(len(rows), columns), _head_file(folder), "")
 
 
 def open_complete(folder: Path) -> TeacherCache:

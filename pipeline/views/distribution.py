@@ -73,10 +73,12 @@ def view_numbers(
 
 
 def in_known_columns(numbers: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """(…, len(names)) recorded numbers → (…, 11) in the order of `COLUMNS`; what was not recorded was not changed.
+    """(…, K) recorded numbers, K their names → (…, 11) in the order of `COLUMNS`; what was not recorded was not changed.
 
-    Raises InputError for a column that this version cannot draw by.
+    Raises InputError for a column without a name, or by which this version cannot draw.
     """
+    if len(names) != numbers.shape[-1]:
+        raise InputError(f"views have {numbers.shape[-1]} numbers, and `view_columns` names {len(names)}")
     if unknown := [name for name in names if name not in COLUMNS]:
         raise InputError(
             f"views were drawn with `{unknown[0]}`, by which this version cannot draw (it knows {', '.join(COLUMNS)})"

@@ -121,3 +121,5 @@ def test_recorded_columns_may_stand_in_another_order_and_what_is_not_recorded_wa
 def test_a_column_that_cannot_be_drawn_by_is_refused_by_name():
     with pytest.raises(InputError, match="drawn with `blur`, by which this version cannot draw"):
         in_known_columns(np.zeros((2, 12), np.float32), [*COLUMNS, "blur"])
+    with pytest.raises(InputError, match="views have 11 numbers, and `view_columns` names 1"):
+        in_known_columns(np.zeros((2, 11), np.float32), ["left"])
