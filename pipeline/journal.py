@@ -15,7 +15,7 @@ from pipeline.writing import replace_text
 
 
 class Sitting(Section):
-    """One call of `scmd run`, up to the last trial that it finished."""
+    """One call of `scmd students` or `scmd run`, up to the last trial that it finished."""
 
     trials: tuple[str, ...]
     seconds: float
@@ -35,7 +35,7 @@ def read(folder: Path) -> list[Sitting]:
     except FileNotFoundError:
         return []
     except ValueError:
-        raise InputError(f"{file}: not a list of sittings as `scmd run` writes it; delete it") from None
+        raise InputError(f"{file}: not a list of sittings as `scmd students` writes it; delete it") from None
 
 
 class Journal:

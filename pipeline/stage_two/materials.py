@@ -11,6 +11,7 @@ from pipeline.methods import METHODS
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.table import Samples
 from pipeline.teacher.settings import TeacherSettings
+from pipeline.teacher.settings import digest as file_digest
 from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 
@@ -43,6 +44,7 @@ def made_from(materials: Materials, key: TrialKey, method: str, settings: Method
     Devices, library versions and the number of workers are not in it.
     """
     model = materials.student.model
+    file = Path(model.pretrained) if isinstance(model.pretrained, str) else None
     return {
         "trial": vars(key),
         "method": {"name": method, "version": METHODS[method].version, **settings.model_dump(mode="json")},
@@ -57,6 +59,7 @@ def made_from(materials: Materials, key: TrialKey, method: str, settings: Method
         "samples": _samples_digest(materials.samples),
         "teacher_cache": materials.cache.identity_digest,
         "views": materials.views,
+        **({"starting_weights": file_digest(file)} if file and file.is_file() else {}),
         "training_version": TRAINING_VERSION,
     }
 
