@@ -64,7 +64,7 @@ def test_changed_prompts_need_no_image(ready):
     assert cache.column("image_features").tobytes() == features.tobytes()
     again = zero_shot.logits(features[:, 1], cache.read_text_embeddings(), cache.attributes.logit_scale)
     assert again.tobytes() == cache.column("logits")[:, 1].tobytes()
-    assert [path.name for path in (ready / "cache/toy").iterdir() if path.name.startswith(".")] == [".tiny.lock"]
+    assert [path.name for path in (ready / "cache/toy").iterdir() if path.name.startswith(".tiny")] == [".tiny.lock"]
 
 
 def test_another_view_setting_builds_a_new_cache(ready):
