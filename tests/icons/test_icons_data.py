@@ -59,7 +59,7 @@ def test_the_teacher_read_no_icon_and_no_set_of_the_data_set(images):
     prefixes = set(read["set"].to_pylist())
     assert len(prefixes) > 100
     assert prefixes.isdisjoint({prefix for sets in DOMAINS.values() for prefix in sets})
-    assert not [prefix for prefix in prefixes if corpus.BENCHMARK_FAMILIES.search(prefix)]
+    assert not [prefix for prefix in prefixes if corpus.DATA_SET_FAMILIES.search(prefix)]
     digests = set(read["digest"].to_pylist())
     assert digests.isdisjoint({hashlib.sha256(image.tobytes()).digest()[:16] for image in images})
 

@@ -1,7 +1,7 @@
 """Golden trials: the losses of five updates of each method, as they were when its version was last raised.
 
 Where this fails, numbers have changed: trials that stand are no longer what this code would make. Raise `TRAINING_VERSION`, or
-the `version` of the method alone, and write the file anew with `python -m tests.trials.test_golden`.
+the `version` of the method alone, and write the file anew with `python -m tests.trials.test_golden_trials`.
 """
 
 import json
