@@ -10,7 +10,7 @@ from pipeline.evaluation import EvaluationSet
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.optimiser import OptimiserSettings
-from pipeline.student import ModelSettings, build
+from pipeline.student.model import ModelSettings, build
 from pipeline.training_set import TrainingSet
 from pipeline.trials.settings import StudentSettings
 from pipeline.trials.trial import Trial, start

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from pipeline import student
 from pipeline.errors import InputError
+from pipeline.student import model as student
 
 SMALL = {"backbone": "resnet10t", "pretrained": False, "batch_norm": "trained"}
 

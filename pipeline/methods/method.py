@@ -14,7 +14,7 @@ from pipeline.averaging import Averaging, RunningMean
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.settings import MethodSettings
 from pipeline.selector import HardestFirst, Selector
-from pipeline.student import Student
+from pipeline.student.model import Student
 
 # Named, weighted scalars; their sum is the objective.
 Terms = dict[str, Tensor]

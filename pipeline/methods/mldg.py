@@ -13,7 +13,7 @@ from pipeline.batches import Batch
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Problem, Terms
 from pipeline.methods.settings import MethodSettings
-from pipeline.student import Student
+from pipeline.student.model import Student
 
 
 class Settings(MethodSettings):

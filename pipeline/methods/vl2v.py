@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.method import Method, Phase, Problem, Terms
 from pipeline.methods.settings import MethodSettings
-from pipeline.student import Student
+from pipeline.student.model import Student
 
 
 class Settings(MethodSettings):

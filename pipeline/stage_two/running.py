@@ -16,7 +16,7 @@ from pipeline.results import validation
 from pipeline.samples.splits import seed_hash
 from pipeline.stage_two import data
 from pipeline.stage_two.materials import Materials, made_from
-from pipeline.student import build
+from pipeline.student.model import build
 from pipeline.trials import files, predictions
 from pipeline.trials.key import TrialKey
 from pipeline.trials.trial import Trial, start

@@ -13,7 +13,7 @@ from pipeline.averaging import Averaging, first_averaged
 from pipeline.evaluation import Predictions
 from pipeline.methods.method import Method, Phase
 from pipeline.results import Evaluation
-from pipeline.student import Student
+from pipeline.student.model import Student
 from pipeline.trials.settings import StudentSettings
 
 
