@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, reason
 
 
 class Section(BaseModel):
@@ -41,14 +41,14 @@ def read_yaml(path: Path) -> object:
     """The plain data of a YAML file. Raises ConfigError where it is missing or malformed."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         beside = sorted(p.name for p in path.parent.glob("*.yaml"))
         choices = f"; the files there are {', '.join(beside)}" if beside else ""
-        raise ConfigError(f"{path}: no such file{choices}") from None
+        raise ConfigError(f"{path}: no such file{choices}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise ConfigError(f"{path}: not valid YAML ({reason(error)})") from error
 
 
 def parse(data: object, section: type[SectionT], where: str) -> SectionT:
@@ -59,7 +59,7 @@ def parse(data: object, section: type[SectionT], where: str) -> SectionT:
         return section.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         faults = "; ".join(_sentence(fault, section) for fault in error.errors(include_url=False))
-        raise ConfigError(f"{where}: {faults}") from None
+        raise ConfigError(f"{where}: {faults}") from error
 
 
 def load(path: Path, section: type[SectionT]) -> SectionT:

@@ -31,6 +31,12 @@ class ResourceError(ScmdError):
     """Memory ran out, or the system killed a process that used too much of it."""
 
 
+def reason(error: BaseException) -> str:
+    """What a library says went wrong, in one line that fits into a sentence; its kind where it says nothing."""
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 300 else f"{text[:300]}…") or type(error).__name__
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, the system or torch means that memory ran out."""
     if isinstance(error, OSError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from pipeline.config import Section
-from pipeline.errors import InputError
+from pipeline.errors import InputError, reason
 from pipeline.writing import replace_text
 
 
@@ -34,8 +34,10 @@ def read(folder: Path) -> list[Sitting]:
         return _SITTINGS.validate_json(file.read_bytes())
     except FileNotFoundError:
         return []
-    except ValueError:
-        raise InputError(f"{file}: not a list of sittings as `scmd students` writes it; delete it") from None
+    except ValueError as error:
+        raise InputError(
+            f"{file}: not a list of sittings as `scmd students` writes it ({reason(error)}); delete it"
+        ) from error
 
 
 class Journal:

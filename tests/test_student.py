@@ -3,10 +3,13 @@
 import math
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from pipeline.errors import InputError
 from pipeline.student import model as student
+from pipeline.student.backbone import weights_file
 
 SMALL = {"backbone": "resnet10t", "pretrained": False, "batch_norm": "trained"}
 
@@ -74,5 +77,115 @@ def test_a_transformer_takes_pictures_of_the_students_size():
 
 def test_weights_that_cannot_be_had_say_how_to_give_a_file(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="set `pretrained` to a local weights file"):
+    with pytest.raises(
+        InputError, match=r"cannot be loaded .*or downloaded .*set `pretrained` to a local weights file"
+    ):
         build(backbone="resnet10t.c3_in1k", pretrained=True)
+
+
+@pytest.mark.parametrize("classes", [0, 4, 1000])
+def test_weights_of_a_file_are_loaded_whole_and_its_classifier_is_said(tmp_path, capsys, classes):
+    torch.manual_seed(3)
+    theirs = timm.create_model("resnet10t", num_classes=classes)
+    save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    backbone = build(pretrained=str(tmp_path / "theirs.safetensors")).predictor.backbone
+    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in backbone.state_dict().items())
+    told = capsys.readouterr().err
+    assert f"{len(backbone.state_dict())} tensors of `resnet10t` loaded, all that it has" in told
+    assert (f"its classifier of {classes} classes is left aside" in told) == (classes > 0)
+
+
+def test_weights_of_another_network_are_refused_and_nothing_starts_at_random(tmp_path):
+    save_file(timm.create_model("resnet18").state_dict(), tmp_path / "other.safetensors")
+    with pytest.raises(
+        InputError, match=r"other.safetensors: 122 tensors that are not the weights of `resnet10t` .*conv1.0"
+    ):
+        build(pretrained=str(tmp_path / "other.safetensors"))
+
+
+def test_a_tensor_too_few_is_told(tmp_path):
+    weights = timm.create_model("resnet10t").state_dict()
+    del weights["layer3.0.bn1.running_mean"]
+    save_file(weights, tmp_path / "few.safetensors")
+    with pytest.raises(InputError, match=r"layer3\.0\.bn1\.running_mean"):
+        build(pretrained=str(tmp_path / "few.safetensors"))
+
+
+def test_a_trials_own_weights_are_a_start(tmp_path):
+    first = build(seed=4).predictor
+    save_file(first.state_dict(), tmp_path / "student.safetensors")
+    again = build(seed=5, pretrained=str(tmp_path / "student.safetensors")).predictor
+    assert all(torch.equal(a, b) for a, b in zip(again.backbone.parameters(), first.backbone.parameters(), strict=True))
+    assert not torch.equal(again.classifier.weight, first.classifier.weight)
+
+
+def test_positions_of_a_transformer_are_fitted_to_the_size(tmp_path):
+    theirs = timm.create_model("vit_tiny_patch16_224")
+    save_file(theirs.state_dict(), tmp_path / "vit.safetensors")
+    mine = build(backbone="vit_tiny_patch16_224", pretrained=str(tmp_path / "vit.safetensors"), size=48).predictor
+    assert torch.equal(mine.backbone.blocks[3].mlp.fc1.weight, theirs.blocks[3].mlp.fc1.weight)
+    assert mine.backbone.pos_embed.shape[1] == 10
+
+
+def published(theirs):
+    """EfficientNet-Lite0's weights under the names of the published file: a block's first has no expansion."""
+    names = []
+    for number, block in enumerate(block for stage in theirs.blocks for block in stage):
+        layers = ["_expand_conv", "_bn0"] if hasattr(block, "conv_pwl") else []
+        for layer in (*layers, "_depthwise_conv", "_bn1", "_project_conv", "_bn2"):
+            names.append(f"_blocks.{number}.{layer}")
+    layers = ["_conv_stem", "_bn0", *names, "_conv_head", "_bn1", "_fc"]
+    parameters = {
+        "conv": ("weight",),
+        "bn": ("weight", "bias", "running_mean", "running_var"),
+        "fc": ("weight", "bias"),
+    }
+    wanted = [f"{layer}.{p}" for layer in layers for kind in parameters if kind in layer for p in parameters[kind]]
+    tensors = [tensor for name, tensor in theirs.state_dict().items() if "num_batches" not in name]
+    return dict(zip(wanted, tensors, strict=True))
+
+
+@pytest.mark.parametrize("order", [list, sorted, reversed], ids=["published", "by-name", "backwards"])
+def test_efficientnet_lites_published_names_are_known_in_any_order(tmp_path, order):
+    torch.manual_seed(1)
+    theirs = timm.create_model("efficientnet_lite0")
+    tensors = published(theirs)
+    torch.save({name: tensors[name] for name in order(list(tensors))}, tmp_path / "lite0.pth")
+    mine = build(backbone="efficientnet_lite0", pretrained=str(tmp_path / "lite0.pth")).predictor.backbone
+    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in mine.state_dict().items())
+
+
+def test_published_names_of_another_size_are_refused(tmp_path):
+    torch.save(published(timm.create_model("efficientnet_lite0")), tmp_path / "lite0.pth")
+    with pytest.raises(InputError, match="not the weights of `efficientnet_lite1`"):
+        build(backbone="efficientnet_lite1", pretrained=str(tmp_path / "lite0.pth"))
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv3_small_050", "vgg11", "ghostnet_050", "efficientvit_b0", "hgnetv2_b0", "lcnet_035"]
+)
+def test_the_width_of_features_is_measured(name):
+    assert build(backbone=name)(torch.randn(2, 3, 32, 32)).logits.shape == (2, 5)
+
+
+def test_a_size_that_a_backbone_cannot_take_is_told_before_training():
+    with pytest.raises(InputError, match=r"`maxvit_rmlp_pico_rw_256` cannot take pictures of 40 × 40 pixels \("):
+        build(backbone="maxvit_rmlp_pico_rw_256", size=40)
+
+
+def test_the_hubs_weights_on_this_machine_are_told_by_their_digest(tmp_path, monkeypatch):
+    """As the hub's client keeps them: a folder a repository, a snapshot a commit."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert weights_file("resnet10t.c3_in1k", True) is None
+    repository = tmp_path / "models--timm--resnet10t.c3_in1k"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text("0" * 40)
+    torch.manual_seed(2)
+    theirs = timm.create_model("resnet10t")
+    save_file(theirs.state_dict(), snapshot / "model.safetensors")
+    assert weights_file("resnet10t.c3_in1k", True) == snapshot / "model.safetensors"
+    mine = build(backbone="resnet10t.c3_in1k", pretrained=True).predictor.backbone
+    assert torch.equal(mine.conv1[0].weight, theirs.conv1[0].weight)

@@ -24,7 +24,7 @@ def parse(data: bytes, where: str) -> dict[str, Any]:
     try:
         document = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse)
     except ValueError as error:
-        raise CacheError(f"{where}: not the JSON that a cache has ({str(error).splitlines()[0]})") from None
+        raise CacheError(f"{where}: not the JSON that a cache has ({str(error).splitlines()[0]})") from error
     if not isinstance(document, dict):
         raise CacheError(f"{where}: not the JSON that a cache has (an object is expected)")
     return document

@@ -31,7 +31,7 @@ def write_file(path: Path, data: bytes) -> None:
         raise CacheError(
             f"{path}: {len(data):,} bytes cannot be written ({error.strerror}); make room or allow writing there, "
             "then run the same command again: what is done stays done"
-        ) from None
+        ) from error
 
 
 def staged(path: Path) -> Path:
@@ -50,7 +50,7 @@ def take_place(path: Path) -> None:
         raise CacheError(
             f"{path}: its successor cannot take its place ({error.strerror}); make room or remove what lies there, then run "
             "the same command again: what is done stays done"
-        ) from None
+        ) from error
 
 
 def _write_synced(path: Path, data: bytes) -> None:
@@ -172,8 +172,8 @@ def read_file(folder: Path, path: str, limit: int) -> bytes:
         raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
-            raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only") from None
-        raise CacheError(f"{folder / path}: cannot be read ({error.strerror})") from None
+            raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only") from error
+        raise CacheError(f"{folder / path}: cannot be read ({error.strerror})") from error
     finally:
         os.close(at)
     state = os.fstat(descriptor)

@@ -148,14 +148,14 @@ def decode(data: bytes, shape: tuple[int, ...], dtype: str, chain: str, path: st
     size = byte_count(shape, dtype)
     try:
         CRC32C(location="end").decode(data)
-    except (RuntimeError, ValueError):
-        raise CacheError(f"{path}: damaged (its checksum does not match)") from None
+    except (RuntimeError, ValueError) as error:
+        raise CacheError(f"{path}: damaged (its checksum does not match)") from error
     body: memoryview | pa.Buffer = memoryview(data)[:-CHECKSUM]
     if chain == "zstd":
         try:
             body = pa.decompress(body, decompressed_size=size, codec="zstd")
-        except (pa.ArrowException, OSError):
-            raise CacheError(f"{path}: not {size:,} bytes of data compressed by zstd, as is declared") from None
+        except (pa.ArrowException, OSError) as error:
+            raise CacheError(f"{path}: not {size:,} bytes of data compressed by zstd, as is declared") from error
     if len(body) != size:
         raise CacheError(f"{path}: {len(body):,} bytes of data where {size:,} are declared")
     return np.frombuffer(body, np.dtype(dtype).newbyteorder("<")).reshape(shape)

@@ -22,15 +22,15 @@ def writing(folder: Path) -> Iterator[None]:
         # A lock that is a mere file would outlive its owner: better none than that.
         lock = FileLock(path, timeout=0, fallback_to_soft=False)
         lock.acquire()
-    except Timeout:
+    except Timeout as error:
         raise CacheError(
             f"{folder}: {_holder(path)} is writing this cache; wait for it, or stop it and try again"
-        ) from None
+        ) from error
     except OSError as error:
         raise CacheError(
             f"{path}: no lock can be had here ({error.strerror}); allow writing beside the cache, and keep it on a file "
             "system with locks (README, section on sharing)"
-        ) from None
+        ) from error
     try:
         with suppress(OSError):  # the note is for others; a full disk tells of itself where it matters
             path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "command": sys.argv}))

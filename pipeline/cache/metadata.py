@@ -148,11 +148,11 @@ def read_group(data: bytes, where: str) -> Attributes:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in fault["loc"])
-        raise CacheError(f"{where}: `{key}` is not what a cache has ({fault['msg']})") from None
+        raise CacheError(f"{where}: `{key}` is not what a cache has ({fault['msg']})") from error
     try:
         found_digest = digest(read.identity)
-    except ValueError:
-        raise CacheError(f"{where}: `identity` holds text that is no Unicode") from None
+    except ValueError as error:
+        raise CacheError(f"{where}: `identity` holds text that is no Unicode") from error
     if read.identity_digest != found_digest:
         raise CacheError(f"{where}: `identity_digest` is not the digest of `identity`")
     for name, (_, chunk, dtype) in arrays(shape).items():

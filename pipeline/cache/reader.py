@@ -94,9 +94,9 @@ class TeacherCache:
         # In memory view by view, as on disk: a chunk is then copied in one piece.
         try:
             values = np.empty((views, samples, width), spec.dtype)
-        except (MemoryError, ValueError):
+        except (MemoryError, ValueError) as error:
             size = byte_count(spec.shape(self.shape), spec.dtype)
-            raise ResourceError(f"{self.folder}: `{array}` has {size:,} bytes, more than this memory holds") from None
+            raise ResourceError(f"{self.folder}: `{array}` has {size:,} bytes, more than this memory holds") from error
         with self._in_place():
             for block in range(self.shape.blocks):
                 start = block * self.shape.block
@@ -220,7 +220,7 @@ def without_head_ledger(folder: Path) -> TeacherCache:
         raise CacheError(
             f"{folder / str(error.filename)}: missing, as is the ledger that would tell what it was; restore the cache (`dvc "
             "checkout`), or remove it and run `scmd teacher`"
-        ) from None
+        ) from error
     return TeacherCache(folder, attributes, rows, attributes.shape(len(rows), columns), _head_file(folder), "")
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, reason
 
 _ROWS = pa.schema([("id", pa.string()), ("width", pa.int64()), ("height", pa.int64())])
 _PROMPTS = pa.schema([("template", pa.string()), ("class_name", pa.string()), ("text", pa.string())])
@@ -97,8 +97,8 @@ def _table(data: bytes, schema: pa.Schema, path: str) -> pa.Table:
         if not table.schema.remove_metadata().equals(schema):
             raise CacheError(f"{path}: its columns are not {', '.join(schema.names)} in their types")
         return table
-    except (pa.ArrowException, OSError, ValueError, IndexError, MemoryError, OverflowError):
-        raise CacheError(f"{path}: not a readable Parquet file") from None
+    except (pa.ArrowException, OSError, ValueError, IndexError, MemoryError, OverflowError) as error:
+        raise CacheError(f"{path}: not a readable Parquet file ({reason(error)})") from error
 
 
 def _opened(data: bytes, dictionaries: list[str]) -> pq.ParquetFile:

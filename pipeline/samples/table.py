@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, reason
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,10 @@ def read(folder: Path) -> Samples:
         facts = json.loads(table.schema.metadata[_FACTS])
         if not table.schema.remove_metadata().equals(_COLUMNS):
             raise KeyError("columns")
-    except (pa.ArrowException, KeyError, TypeError, ValueError):
-        raise InputError(f"{path}: not a samples table; delete it and run `scmd samples` again") from None
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a samples table ({reason(error)}); delete it and run `scmd samples` again"
+        ) from error
     return Samples(
         rows=tuple(Sample(**row) for row in table.to_pylist()),
         domains=tuple(facts["domains"]),

@@ -83,7 +83,8 @@ class Task:
 
 
 def prepare(folder: Path, settings: TeacherSettings, dataset: DatasetSettings, samples: Samples) -> Task:
-    """Loads the teacher. Raises TeacherError where it cannot be."""
+    """Loads the teacher. Raises TeacherError where it cannot be, or cannot tell the classes by their prompts."""
     clip = open_clip_model.load(settings, device())
+    clip.require_distinct(settings.templates, samples.classes)
     identity = {**identity_without_teacher(settings, samples), "teacher": clip.facts}
     return Task(folder, settings, dataset, samples, clip, identity)

@@ -10,6 +10,7 @@ from pipeline.matching import open_matching
 from pipeline.methods import METHODS
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.table import Samples
+from pipeline.student.backbone import weights_file
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.teacher.settings import digest as file_digest
 from pipeline.trials.key import TrialKey
@@ -44,7 +45,7 @@ def made_from(materials: Materials, key: TrialKey, method: str, settings: Method
     Devices, library versions and the number of workers are not in it.
     """
     model = materials.student.model
-    file = Path(model.pretrained) if isinstance(model.pretrained, str) else None
+    file = weights_file(model.backbone, model.pretrained)
     return {
         "trial": vars(key),
         "method": {"name": method, "version": METHODS[method].version, **settings.model_dump(mode="json")},
@@ -59,7 +60,8 @@ def made_from(materials: Materials, key: TrialKey, method: str, settings: Method
         "samples": _samples_digest(materials.samples),
         "teacher_cache": materials.cache.identity_digest,
         "views": materials.views,
-        **({"starting_weights": file_digest(file)} if file and file.is_file() else {}),
+        # Where they are not on this machine, that a trial began with them is taken on trust.
+        **({"starting_weights_sha256": file_digest(file)} if file else {}),
         "training_version": TRAINING_VERSION,
     }
 

@@ -3,21 +3,20 @@
 import math
 from typing import Any, Literal
 
-import timm
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.batches import Outputs
 from pipeline.config import Section
-from pipeline.errors import InputError
+from pipeline.student.backbone import build as build_backbone
 
 INITIAL_LOG_SCALE = math.log(1 / 0.07)
 MAX_LOG_SCALE = math.log(100)
 
 
 class ModelSettings(Section):
-    """`pretrained` names timm's weights (or none, or a safetensors file); `batch_norm: frozen` keeps their statistics."""
+    """`pretrained` is timm's weights (true), none (false), or a file of weights; `batch_norm: frozen` keeps their statistics."""
 
     backbone: str = "resnet50.tv2_in1k"
     pretrained: bool | str = True
@@ -31,11 +30,11 @@ class ModelSettings(Section):
 class Predictor(nn.Module):
     """Featurizer and classifier: what is averaged, evaluated and shipped."""
 
-    def __init__(self, backbone: Any, classes: int, dropout: float):
+    def __init__(self, backbone: Any, width: int, classes: int, dropout: float):
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(backbone.num_features, classes)
+        self.classifier = nn.Linear(width, classes)
 
     @property
     def width(self) -> int:
@@ -80,45 +79,15 @@ def batch_norms(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
-def build_predictor(backbone: str, pretrained: bool | str, classes: int, dropout: float, size: int) -> Predictor:
-    """A predictor of square pictures of `size` pixels.
-
-    Raises InputError for an unknown backbone, or weights that are not on this machine and cannot be downloaded.
-    """
-    _require_known(backbone)
-    arguments: dict[str, Any] = {"pretrained": bool(pretrained)}
-    if getattr(timm.get_pretrained_cfg(backbone), "fixed_input_size", False):
-        arguments["img_size"] = size  # a transformer's positions are made for one size
-    if isinstance(pretrained, str):
-        arguments["pretrained_cfg_overlay"] = {"file": pretrained}
-    try:
-        network = timm.create_model(backbone, num_classes=0, **arguments)
-    except Exception as error:
-        # Hub and socket layers each raise their own; to the user the weights are simply not there.
-        raise InputError(
-            f"student backbone `{backbone}`: its pretrained weights are not on this machine and cannot be loaded "
-            f"({type(error).__name__}); without a network, set `pretrained` to a local weights file, or to false"
-        ) from None
-    return Predictor(network, classes, dropout)
-
-
-def _require_known(backbone: str) -> None:
-    architecture, _, tag = backbone.partition(".")
-    if not timm.is_model(architecture):
-        raise InputError(f"student backbone `{backbone}` is no model of timm; `timm.list_models()` lists them")
-    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
-    if tag and tag not in tags:
-        raise InputError(
-            f"student backbone `{backbone}`: timm has no weights `{tag}` of {architecture} ({', '.join(tags) or 'none'})"
-        )
-
-
 def build(settings: ModelSettings, *, classes: int, embedding: int, size: int, seed: int) -> Student:
-    """A student whose new weights depend on `seed` alone, so that all methods of a trial start equal."""
+    """A student whose new weights depend on `seed` alone, so that all methods of a trial start equal.
+
+    Raises InputError where there is no such backbone, or its weights are not to be had (`backbone.build`).
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        predictor = build_predictor(settings.backbone, settings.pretrained, classes, settings.dropout, size)
-        width = predictor.width
+        network, width = build_backbone(settings.backbone, settings.pretrained, size)
+        predictor = Predictor(network, width, classes, settings.dropout)
         head: nn.Module = nn.Linear(width, embedding, bias=False)
         if settings.projector == "mlp":
             head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, embedding, bias=False))

@@ -52,12 +52,18 @@ LOCAL = "local-dir:"
 
 def weights_file(model: str, weights: str | Path | None) -> Path | None:
     """The weights where they are a file that the configuration names; a hub's tag has none here."""
-    path = (
-        Path(model.removeprefix(LOCAL)) / "open_clip_model.safetensors"
-        if model.startswith(LOCAL)
-        else Path(weights or "")
-    )
+    path = local_folder(model) / "open_clip_model.safetensors" if model.startswith(LOCAL) else named_file(weights)
     return path if path.is_file() else None
+
+
+def local_folder(model: str) -> Path:
+    """The folder of a `local-dir:` model."""
+    return Path(model.removeprefix(LOCAL)).expanduser()
+
+
+def named_file(weights: str | Path | None) -> Path:
+    """What `weights` names if it names a file."""
+    return Path(weights or "").expanduser()
 
 
 def stated(settings: TeacherSettings) -> dict[str, Any]:

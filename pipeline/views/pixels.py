@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from pipeline.engine.workers import in_order
-from pipeline.errors import InputError
+from pipeline.errors import InputError, reason
 from pipeline.progress import track
 from pipeline.views.pictures import DrawnPictures, StoredPictures
 
@@ -97,10 +97,10 @@ def _read(folder: Path) -> _Store | None:
         ids = pq.read_table(folder / ROWS)["id"].to_pylist()
         numbers = np.load(folder / NUMBERS, allow_pickle=False)
         pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
-    except (pa.ArrowException, KeyError, OSError, ValueError, EOFError):
+    except (pa.ArrowException, KeyError, OSError, ValueError, EOFError) as error:
         raise InputError(
-            f"{folder / PIXELS}: missing or cut short; remove {folder} and run `scmd pixels` again"
-        ) from None
+            f"{folder / PIXELS}: missing or cut short ({reason(error)}); remove {folder} and run `scmd pixels` again"
+        ) from error
     if pixels.ndim != 5 or pixels.dtype != np.uint8 or pixels.shape[:2] != numbers.shape[:2] or len(ids) != len(pixels):
         raise InputError(
             f"{folder / PIXELS}: not the pictures that belong here; remove {folder} and run `scmd pixels` again"

@@ -11,7 +11,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pipeline.errors import TeacherError
 from pipeline.teacher import clip
@@ -127,7 +127,9 @@ def test_damaged_weights_are_one_sentence(tiny_teacher, tmp_path):
     shutil.copytree(tiny_teacher, tmp_path / "cut")
     weights = tmp_path / "cut/open_clip_model.safetensors"
     os.truncate(weights, 1000)
-    with pytest.raises(TeacherError, match="open_clip cannot load it"):
+    with pytest.raises(
+        TeacherError, match=r"open_clip_model.safetensors: neither safetensors nor a file by torch.save"
+    ):
         clip.load(TeacherSettings(model=f"local-dir:{tmp_path / 'cut'}"), CPU)
 
 
@@ -180,5 +182,71 @@ def test_a_local_teacher_with_a_configuration_that_is_none(tmp_path, tiny_teache
 def test_weights_that_git_lfs_has_not_fetched(tmp_path):
     weights = tmp_path / "weights.pt"
     weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    with pytest.raises(TeacherError, match="teacher `ViT-B-32`: open_clip cannot load it"):
+    with pytest.raises(TeacherError, match=r"weights.pt: a Git LFS pointer and not the file itself"):
         clip.load(TeacherSettings(model="ViT-B-32", weights=weights, preprocess=OPENAI), CPU)
+
+
+def test_a_torchscript_archive_as_openais_own_is_told_with_its_conversion(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "clip.pt")
+    with pytest.raises(TeacherError, match="a TorchScript archive, which holds a program; convert it: python -c"):
+        clip.load(TeacherSettings(model="ViT-B-32", weights=tmp_path / "clip.pt", preprocess=OPENAI), CPU)
+
+
+def test_a_folder_in_the_users_home_is_found(tiny_teacher, monkeypatch):
+    monkeypatch.setenv("HOME", str(tiny_teacher.parent))
+    settings = TeacherSettings(model=f"local-dir:~/{tiny_teacher.name}")
+    assert clip.load(settings, CPU).facts == clip.load(TeacherSettings(model=f"local-dir:{tiny_teacher}"), CPU).facts
+
+
+def test_a_model_of_the_hub_is_refused_with_what_to_do():
+    with pytest.raises(TeacherError, match=r"hf download timm/ViT-B-16-SigLIP --local-dir FOLDER"):
+        clip.load(TeacherSettings(model="hf-hub:timm/ViT-B-16-SigLIP"), CPU)
+
+
+def changed_teacher(tiny: Path, folder: Path, scale: float | None = None, **towers) -> TeacherSettings:
+    """The tiny teacher with another logit scale or image size."""
+    shutil.copytree(tiny, folder)
+    path = folder / "open_clip_config.json"
+    document = json.loads(path.read_text())
+    document["model_cfg"]["vision_cfg"] |= towers
+    path.write_text(json.dumps(document))
+    weights = load_file(folder / "open_clip_model.safetensors")
+    if scale is not None:
+        weights["logit_scale"] = torch.tensor(scale)
+    if towers:
+        weights["visual.positional_embedding"] = torch.zeros(25, 32)
+    save_file(weights, folder / "open_clip_model.safetensors")
+    return TeacherSettings(model=f"local-dir:{folder}")
+
+
+def test_a_teacher_of_oblong_pictures_is_refused(tiny_teacher, tmp_path):
+    with pytest.raises(TeacherError, match="takes pictures of 32 × 48 pixels; only square ones"):
+        clip.load(changed_teacher(tiny_teacher, tmp_path / "oblong", image_size=[32, 48]), CPU)
+
+
+@pytest.mark.parametrize("scale", [12.0, -10.0])
+def test_a_logit_scale_beyond_half_precision_is_refused(tiny_teacher, tmp_path, scale):
+    with pytest.raises(TeacherError, match="makes logits that half precision does not hold"):
+        clip.load(changed_teacher(tiny_teacher, tmp_path / "other", scale), CPU)
+
+
+def test_prompts_that_would_be_cut_are_refused_with_template_and_class(tiny_teacher):
+    teacher = clip.load(TeacherSettings(model=f"local-dir:{tiny_teacher}"), CPU)
+    teacher.require_distinct(["a " + "very " * 11 + "small {}"], ["disc", "cat"])  # sixteen tokens, with start and end
+    for template, classes, told in (
+        ("a " + "very " * 12 + "small {}", ["disc", "cat"], "class `disc` by template 'a very"),
+        ("a " + "very " * 11 + "small {}", ["disc", "alarm_clock"], "class `alarm_clock`"),
+    ):
+        with pytest.raises(
+            TeacherError, match=rf"{told}.* is longer than the text context of the teacher \(16 tokens\)"
+        ):
+            teacher.require_distinct([template], classes)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("cat", "Cat"), ("cat", "cat  "), ("a cat", "a  cat"), ("caf\u00e9", "cafe\u0301")]
+)
+def test_classes_that_are_the_same_tokens_are_refused(tiny_teacher, one, other):
+    teacher = clip.load(TeacherSettings(model=f"local-dir:{tiny_teacher}"), CPU)
+    with pytest.raises(TeacherError, match="are the same tokens to the teacher"):
+        teacher.require_distinct(["a {}", "{}"], ["dog", one, other])

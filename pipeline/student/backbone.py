@@ -1,0 +1,151 @@
+"""timm's network by its name, with all of the weights that the settings name, or the reason why not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import try_to_load_from_cache
+from torch import Tensor
+
+from pipeline import weights
+from pipeline.errors import InputError, is_out_of_memory, reason
+from pipeline.progress import say
+from pipeline.student import efficientnet
+
+# What a trial's own `student.safetensors` calls the parts of its predictor.
+OWN_BACKBONE, OWN_CLASSIFIER = "backbone.", "classifier."
+
+
+def build(name: str, pretrained: bool | str, size: int) -> tuple[Any, int]:
+    """A network of square pictures of `size` pixels without a classifier, and d, the width of its features.
+
+    `pretrained` is as in `ModelSettings`. Raises InputError for a name that timm does not have, pictures that the network
+    cannot take, and weights that are not there or not all of the network's.
+    """
+    require_known(name)
+    # A transformer's positions are made for one size.
+    sized = {"img_size": size} if getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False) else {}
+    if isinstance(pretrained, str):
+        network = _from_file(name, Path(pretrained).expanduser(), sized)
+    elif pretrained:
+        network = _from_hub(name, sized)
+    else:
+        network = _created(name, num_classes=0, **sized)
+    return network, _width(name, network, size)
+
+
+def require_known(name: str) -> None:
+    """Raises InputError for a model or a tag that timm does not have."""
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        raise InputError(f"student backbone `{name}` is no model of timm; `timm.list_models()` lists them")
+    tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise InputError(
+            f"student backbone `{name}`: timm has no weights `{tag}` of {architecture} ({', '.join(tags) or 'none'})"
+        )
+
+
+def weights_file(name: str, pretrained: bool | str) -> Path | None:
+    """Where the weights that a student starts from lie on this machine; None where they do not, or there are none."""
+    if isinstance(pretrained, str):
+        file = Path(pretrained).expanduser()
+        return file if file.is_file() else None
+    return _hub_file(name) if pretrained else None
+
+
+def _hub_file(name: str) -> Path | None:
+    known = timm.get_pretrained_cfg(name)
+    if known is None or not known.hf_hub_id:
+        return None
+    for file in (known.hf_hub_filename, "model.safetensors", "pytorch_model.bin"):
+        cached = try_to_load_from_cache(known.hf_hub_id, file) if file else None
+        if isinstance(cached, str):
+            return Path(cached)
+    return None
+
+
+def _created(name: str, **arguments: Any) -> Any:
+    try:
+        return timm.create_model(name, **arguments)
+    except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        size = f" for pictures of {arguments['img_size']} pixels" if "img_size" in arguments else ""
+        raise InputError(f"student backbone `{name}`: timm cannot build it{size} ({reason(error)})") from error
+
+
+def _from_hub(name: str, sized: Mapping[str, Any]) -> Any:
+    """With the classifier that the weights have, as timm loads strictly only then."""
+    if not timm.list_pretrained(f"{name.partition('.')[0]}.*"):
+        raise InputError(
+            f"student backbone `{name}`: timm has no weights of it; set `pretrained` to a file, or to false"
+        )
+    try:
+        network: Any = timm.create_model(name, pretrained=True, **sized)
+    except Exception as error:
+        # Hub, proxy and socket layers each raise their own.
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"student backbone `{name}`: its pretrained weights cannot be loaded from this machine or downloaded "
+            f"({type(error).__name__}: {reason(error)}); without a network, set `pretrained` to a local weights file, "
+            "or to false"
+        ) from error
+    network.reset_classifier(0)
+    return network
+
+
+def _from_file(name: str, file: Path, sized: Mapping[str, Any]) -> Any:
+    """Through timm, which fits positions to the size, strictly; the file's own classifier is left aside, and said."""
+    tensors = weights.read(file)
+    heads = _classifiers(name)
+    if efficientnet.is_published(tensors):
+        tensors = efficientnet.renamed(tensors, list(_created(name).state_dict()))
+    if all(one.startswith((OWN_BACKBONE, OWN_CLASSIFIER)) for one in tensors):
+        tensors = {one.removeprefix(OWN_BACKBONE): t for one, t in tensors.items() if one.startswith(OWN_BACKBONE)}
+    count = next((len(tensors[f"{head}.weight"]) for head in heads if f"{head}.weight" in tensors), 0)
+    overlay = {"state_dict": tensors, "num_classes": count, "label_offset": 0}
+    if not count:
+        overlay["classifier"] = None
+    found = len(tensors)
+    try:
+        network: Any = timm.create_model(
+            name, pretrained=True, num_classes=count, pretrained_cfg_overlay=overlay, **sized
+        )
+    except (AssertionError, AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(f"{file}: {found} tensors that are not the weights of `{name}` ({reason(error)})") from error
+    network.pretrained_cfg.pop("state_dict", None)  # a copy of all weights else
+    if count:
+        network.reset_classifier(0)
+    aside = f"; its classifier of {count} classes is left aside" if count else ""
+    say(f"{file}: {len(network.state_dict())} tensors of `{name}` loaded, all that it has{aside}")
+    return network
+
+
+def _classifiers(name: str) -> tuple[str, ...]:
+    named = getattr(timm.get_pretrained_cfg(name), "classifier", None) or ()
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+def _width(name: str, network: Any, size: int) -> int:
+    """Measured, as what timm calls a network's number of features is not always that of its output."""
+    network.eval()
+    try:
+        with torch.no_grad():
+            features = network(torch.zeros(1, 3, size, size))
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"student backbone `{name}` cannot take pictures of {size} × {size} pixels ({reason(error)}); "
+            "set another `pixels.size`, or another backbone"
+        ) from error
+    network.train()
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        raise InputError(f"student backbone `{name}` gives no vector of features a picture; choose another")
+    return features.shape[1]

@@ -1,0 +1,95 @@
+"""A file of weights → named tensors, or what the file is instead. Nothing in a file is executed."""
+
+import json
+import pickle
+import re
+import shlex
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pipeline.errors import InputError, is_out_of_memory
+
+# Where training runs keep the table of tensors in what they save; the averaged ones are preferred.
+_TABLES = ("state_dict_ema", "model_ema", "state_dict", "model")
+# What wrappers of a training run write before each name.
+_WRAPPERS = ("_orig_mod.", "module.")
+# How a user gets at the tensors of files that are not read here; `f` is the file.
+_SCRIPT = 'torch.jit.load(f, map_location="cpu").state_dict()'
+_PICKLE = 'torch.load(f, map_location="cpu", weights_only=False)["state_dict"]'
+
+
+def read(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of one by `torch.save` with tensors alone, without a training run's wrappers.
+
+    Raises InputError that says what the file is where it is none of these, or has numbers that are not finite.
+    """
+    if not file.is_file():
+        what = "a folder" if file.is_dir() else "no such file"
+        raise InputError(f"{file}: {what}, where a file of weights is expected")
+    tensors = _unwrapped(_loaded(file), file)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise InputError(f"{file}: `{name}` has numbers that are not finite; these weights are damaged")
+    return tensors
+
+
+def _loaded(file: Path) -> Any:
+    with file.open("rb") as stream:
+        start = stream.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        raise InputError(f"{file}: a Git LFS pointer and not the file itself; run `git lfs pull`")
+    if _is_script(file):
+        raise InputError(
+            f"{file}: a TorchScript archive, which holds a program; convert it: {_conversion(file, _SCRIPT)}"
+        )
+    try:
+        if start[8:9] == b"{" or file.suffix == ".safetensors":
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
+        if is_out_of_memory(error):
+            raise
+        if foreign := re.search(r"GLOBAL (\S+)", str(error)):
+            raise InputError(
+                f"{file}: not tensors alone, as it has a {foreign[1]}, and opening it could run what it holds; if you trust "
+                f"who made it, convert it: {_conversion(file, _PICKLE)}"
+            ) from error
+        # Not torch's own words, which advise to turn its safety off.
+        raise InputError(f"{file}: neither safetensors nor a file by torch.save, or cut short") from error
+
+
+def _is_script(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith(("/constants.pkl", "/code/")) or "/code/" in name for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
+
+
+def _conversion(file: Path, tensors: str) -> str:
+    """A command that writes the tensors beside the file, as safetensors."""
+    made = str(file.with_suffix(".safetensors"))
+    program = (
+        f"import torch; from safetensors.torch import save_file; f = {json.dumps(str(file))}; "
+        f"save_file({{k: v.clone().contiguous() for k, v in {tensors}.items()}}, {json.dumps(made)})"
+    )
+    return shlex.join(["python", "-c", program])
+
+
+def _unwrapped(loaded: Any, file: Path) -> dict[str, Tensor]:
+    if isinstance(loaded, dict):
+        loaded = next((loaded[name] for name in _TABLES if isinstance(loaded.get(name), dict)), loaded)
+    if not isinstance(loaded, dict) or not loaded or not all(isinstance(one, Tensor) for one in loaded.values()):
+        raise InputError(f"{file}: holds no table of named tensors, as a network's weights are")
+    tensors = {}
+    for name, tensor in loaded.items():
+        for wrapper in _WRAPPERS * 2:
+            name = name.removeprefix(wrapper)
+        tensors[name] = tensor
+    return tensors
