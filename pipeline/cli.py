@@ -1,24 +1,40 @@
-"""`scmd`: arguments → a stage; a named error → one sentence and exit code 1."""
+"""`scmd`: arguments → a stage; a named error → one sentence and exit code 1. Torch and the stages are imported when they run."""
 
-import signal
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline import ending, package
 from pipeline.engine.cores import MOST_PROCESSES, cores
-from pipeline.errors import ScmdError, resource_error
-from pipeline.experiment import places
-from pipeline.experiment.places import DEFAULT
-from pipeline.progress import say
+from pipeline.experiment import DEFAULT
+
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 app = typer.Typer(
     help="Selective Cross-Modality Distillation in two offline stages: a teacher cache, then students that learn from it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # it would take `[icons]` for markup
 )
+
+
+@app.callback()
+def before_all(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar=ending.DEBUG, help="Show the traceback beneath an error's sentence.")
+    ] = False,
+) -> None:
+    package.require_own_folder()
+    ending.listen(STOPPED.get(context.invoked_subcommand or "", NOTHING_KEPT))
+    if debug:
+        os.environ[ending.DEBUG] = "1"  # for the trials that `students` starts, too
+
 
 ExperimentFile = Annotated[Path, typer.Option("--experiment", help="The experiment's configuration.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that decode and draw (0: none beside the main one).")]
@@ -28,16 +44,51 @@ Jobs = Annotated[
     typer.Option(min=1, help="Trials that run at the same time; by default one a core, 8 at most, and one on a GPU."),
 ]
 
+NOTHING_KEPT = "nothing was written"
+# What is true when a command is stopped.
+STOPPED = {
+    "teacher": "finished blocks are kept, and the same command goes on from them",
+    "pixels": "the pictures that were there are kept, those of this run are not; the same command renders them",
+    "student": "nothing of this trial is kept; the same command begins it again",
+    "students": "finished trials are kept, and the same command runs the others",
+    "run": "finished blocks and trials are kept, and the same command goes on from them",
+    "cache": "what is repaired stays; reading changed nothing",
+    "icons": "the last checkpoint is kept, and the same command goes on from it",
+}
+
+
+def load(experiment_file: Path) -> "Plan":
+    """An experiment as its files say."""
+    from pipeline.experiment import places
+
+    return places.load(experiment_file)
+
+
+def rehearsed(experiment_file: Path, results: Path | None = None) -> "Plan":
+    """An experiment of which all that can be tried before the work has been tried."""
+    from pipeline.experiment import rehearsal
+
+    plan = load(experiment_file)
+    rehearsal.rehearse(plan, results)
+    return plan
+
+
 RESULTS = Path("results")
 CORES = min(cores(), MOST_PROCESSES)
 
 
 @app.command()
-def samples(experiment_file: ExperimentFile = DEFAULT) -> None:
-    """Read every image once: a table with a row a sample, and a quarantine list with reasons."""
+def samples(
+    experiment_file: ExperimentFile = DEFAULT,
+    listing: Annotated[bool, typer.Option("--list", help="Name what was set aside, and why; read no image.")] = False,
+) -> None:
+    """Read every image once: a table with a row a sample, and a list of what makes none, with reasons."""
     from pipeline.stages import samples as stage
 
-    stage.run(places.load(experiment_file))
+    if listing:
+        stage.list_set_aside(load(experiment_file))
+    else:
+        stage.run(rehearsed(experiment_file))
 
 
 @app.command()
@@ -51,7 +102,7 @@ def teacher(
     """Stage one: run CLIP once over every view and prompt, or over what a cache still lacks."""
     from pipeline.stages import teacher as stage
 
-    (stage.foretell if plan else stage.run)(places.load(experiment_file), workers)
+    (stage.foretell if plan else stage.run)(rehearsed(experiment_file), workers)
 
 
 @app.command()
@@ -59,7 +110,7 @@ def pixels(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) 
     """Render the recorded views once at the student's size."""
     from pipeline.stages import pixels as stage
 
-    stage.run(places.load(experiment_file), workers)
+    stage.run(rehearsed(experiment_file), workers)
 
 
 @app.command()
@@ -73,7 +124,7 @@ def student(
     """Stage two, one trial: train a student against the cache and measure it. No teacher is loaded."""
     from pipeline.stages import student as stage
 
-    plan = places.load(experiment_file)
+    plan = load(experiment_file)
     stage.run(plan, results, plan.experiment.key(held_out, method, trial))
 
 
@@ -82,7 +133,7 @@ def students(experiment_file: ExperimentFile = DEFAULT, results: Results = RESUL
     """Stage two, the whole experiment: run every trial that is not current, side by side."""
     from pipeline.stages import students as stage
 
-    stage.run(places.load(experiment_file), results, jobs)
+    stage.run(rehearsed(experiment_file, results), results, jobs)
 
 
 @app.command()
@@ -90,7 +141,7 @@ def report(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS
     """The table of all finished trials of an experiment."""
     from pipeline.stages import report as stage
 
-    stage.run(places.load(experiment_file), results)
+    stage.run(load(experiment_file), results)
 
 
 @app.command()
@@ -106,7 +157,7 @@ def run(
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
     from pipeline.stages import run as stage
 
-    stage.run(places.load(experiment_file), results, page, jobs, workers)
+    stage.run(rehearsed(experiment_file, results), results, page, jobs, workers)
 
 
 @app.command()
@@ -131,7 +182,7 @@ MOST = 1_000_000
 
 
 def _folder(folder: Path | None, experiment_file: Path) -> Path:
-    return folder or places.load(experiment_file).cache_folder
+    return folder or load(experiment_file).cache_folder
 
 
 @cache.command("info")
@@ -165,18 +216,20 @@ def cache_verify(
 
     place = _folder(folder, experiment_file)
     stage.verified(place)
-    if replay:
-        stage.drawn_again(places.load(experiment_file), place, replay)
-    if against_teacher:
-        stage.encoded_again(places.load(experiment_file), place, against_teacher)
+    if replay or against_teacher:
+        from pipeline.stages import cache_checks
+
+        plan = load(experiment_file)
+        cache_checks.draw_again(plan, place, replay)
+        cache_checks.encode_again(plan, place, against_teacher)
 
 
 @cache.command("repair")
 def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
     """Compute what is damaged again, and nothing else, with the teacher and images of the experiment."""
-    from pipeline.stages import caches as stage
+    from pipeline.stages import cache_checks as stage
 
-    stage.repaired(places.load(experiment_file), workers)
+    stage.repaired(load(experiment_file), workers)
 
 
 icons = typer.Typer(help="How the embedded data set and its teacher were made (needs `pip install scmd[icons]`).")
@@ -212,27 +265,10 @@ def icons_measure() -> None:
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    # As Ctrl-C does, so that whoever started processes ends them.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        app()
-    except ScmdError as error:
-        say(f"scmd: {error}")
-        sys.exit(1)
-    except (MemoryError, RuntimeError, OSError) as error:
-        known = resource_error(error)
-        if known:
-            say(f"scmd: {known}")
-        elif isinstance(error, OSError) and error.filename is not None:
-            # A full disk, a missing right: the system's word and the file it is about.
-            say(f"scmd: {error.filename}: {error.strerror}")
-        else:
-            raise  # a fault of ours
-        sys.exit(1)
-    except KeyboardInterrupt:
-        say("scmd: stopped; the same command goes on from what is finished")
-        sys.exit(130)
+    """Entry point of the console script. `--debug` may stand anywhere."""
+    with ending.told():
+        ending.listen(NOTHING_KEPT)
+        app(sorted(sys.argv[1:], key=lambda one: one != "--debug"))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 LOG_EVERY_SECONDS = 20.0
 
-_console = Console(stderr=True, highlight=False, soft_wrap=True)
+_talk = Console(stderr=True, highlight=False, soft_wrap=True)
+_results = Console(highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """One line for the reader of the terminal or log. Control characters, which a stranger's file may hold, are spelled."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
-    _console.print(shown, markup=False)
+    """One line for the reader of the terminal or log, on standard error."""
+    _talk.print(_spelled(text), markup=False)
+
+
+def show(text: str) -> None:
+    """What was asked for, on standard output, where a pipe or a file can take it."""
+    _results.print(_spelled(text), markup=False)
+
+
+def _spelled(text: str) -> str:
+    """Control characters, which a stranger's file may hold, are spelled."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def warn(text: str) -> None:
@@ -31,7 +41,7 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_console) as progress:
+    with Progress(*columns, console=_talk) as progress:
         yield from progress.track(items, total=total)
 
 

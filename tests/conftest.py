@@ -1,10 +1,14 @@
 """A small made-up data set, a small real CLIP, and the real command line."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
+from pipeline import cli, ending
 from pipeline.views.distribution import view_numbers
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +39,7 @@ CLASSES = ("disc", "square")
 PER_CLASS = 6
 
 
-def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.CompletedProcess:
+def process_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.CompletedProcess:
     """The command line as a user runs it, in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *arguments],
@@ -44,6 +49,35 @@ def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.
         text=True,
         check=False,
     )
+
+
+def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.CompletedProcess:
+    """The command line in this process, which has paid for importing torch; with an environment of its own, in another.
+
+    Without worker processes where a test asks for none: each pays for importing torch again.
+    """
+    if env:
+        return process_scmd(*arguments, cwd=cwd, env=env)
+    if arguments[0] in ("teacher", "pixels", "run") or arguments[:2] == ("cache", "repair"):
+        arguments = (*arguments, *(() if "--workers" in arguments else ("--workers", "0")))
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    handlers = {number: signal.getsignal(number) for number in ending.SIGNALS}
+    argv, deterministic = sys.argv, torch.are_deterministic_algorithms_enabled()
+    sys.argv = ["scmd", *arguments]
+    try:
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            cli.main()
+    except SystemExit as end:
+        code = end.code or 0
+    except Exception:
+        code = 1
+        traceback.print_exc(file=err)
+    finally:
+        sys.argv = argv
+        torch.use_deterministic_algorithms(deterministic)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return subprocess.CompletedProcess(["scmd", *arguments], code, out.getvalue(), err.getvalue())
 
 
 def ok(*arguments: str, cwd: Path, env: dict | None = None) -> str:

@@ -1,6 +1,10 @@
 """Items made by worker processes, in order: decoding and drawing run beside whoever consumes them."""
 
+import multiprocessing
+import signal
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -23,10 +27,34 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
         # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
         multiprocessing_context="spawn" if workers else None,
     )
-    for made in loader:
-        if isinstance(made, ScmdError):
-            raise made
-        yield made
+    with _deaf_to_interrupts():
+        iterator = iter(loader)
+    try:
+        for made in iterator:
+            if isinstance(made, ScmdError):
+                raise made
+            yield made
+    except BaseException:
+        _kill_workers()
+        raise
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started within never see Ctrl-C, which a terminal sends to all: the main one ends them, and alone speaks."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill_workers() -> None:
+    """At once: torch waits five seconds for each, and longer where one is still starting."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would take their end for a crash
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 class _Guarded(Dataset[Any]):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline import config
+from pipeline import config, package
 from pipeline.config import Section
 from pipeline.errors import ConfigError
 from pipeline.methods import METHODS
@@ -58,7 +58,7 @@ class Experiment(Section):
     def _written_out(cls, images: Path) -> Path:
         if str(images).startswith("~"):
             raise ValueError("write the path out, as DVC does not know `~`")
-        return images
+        return package.own(images)
 
     @field_validator("methods")
     @classmethod

@@ -1,41 +1,122 @@
 """DomainBed's layout, `root/domain/class/image`: which files are samples, in the order of torchvision's ImageFolder."""
 
 import os
-from collections import Counter
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.samples.table import Found
+from pipeline.samples.table import Found, SetAside
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+# Those of torchvision's ImageFolder, and others that the decoder reads.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),
+    *(".jfif", ".jpe", ".gif", ".avif"),
+)
+# Folders that systems and tools leave among images, besides hidden ones.
+_OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 
 
-def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], Counter[str]]:
-    """All image files below `root`, and how many files of each domain were skipped: other suffixes, or in no class folder.
+def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], list[SetAside]]:
+    """All image files below `root`, and what there is besides, each with the reason why it is none.
 
-    Without `domains` every folder below `root` is one. Raises InputError for a missing or empty root.
+    Without `domains` every folder below `root` is one. Raises InputError for a missing or empty root or class folder, and for
+    a folder that cannot be read.
     """
     if not root.is_dir():
         raise InputError(
             f"{root}: no such folder; the images belong there as {root}/<domain>/<class>/<image>, "
             "or name another `root` in the data set's configuration"
         )
-    names = domains or tuple(sorted(entry.name for entry in root.iterdir() if _is_open(entry)))
+    walk = _Walk(root)
+    names = domains or tuple(entry.name for entry in walk.folders(root, ""))
     missing = [name for name in names if not (root / name).is_dir()]
     if missing:
         there = ", ".join(sorted(entry.name for entry in root.iterdir() if entry.is_dir())) or "none"
         raise InputError(f"{root}: no folder for domain `{missing[0]}`; the folders there are {there}")
     found: list[Found] = []
-    skipped: Counter[str] = Counter()
     for domain in names:
-        skipped[domain] = sum(entry.is_file() for entry in (root / domain).iterdir())
-        for class_name in sorted(entry.name for entry in (root / domain).iterdir() if _is_open(entry)):
-            files, others = _files(root / domain / class_name)
-            if not files:
-                raise InputError(f"{root / domain / class_name}: no image in this class folder; fill or remove it")
-            found += [Found(_key(path, root), domain, class_name) for path in files]
-            skipped[domain] += others
-    return found, skipped
+        for folder in walk.folders(root / domain, domain):
+            images = walk.images(folder, domain)
+            if not images:
+                raise InputError(f"{folder}: no image in this class folder; fill or remove it")
+            found += [Found(key, domain, folder.name) for key in images]
+    return found, walk.skipped
+
+
+class _Walk:
+    """A walk below a root that notes what it passes by."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.skipped: list[SetAside] = []
+        self._seen: set[str] = set()
+
+    def folders(self, place: Path, domain: str) -> list[Path]:
+        """The folders directly in `place`, sorted; its files are in no class folder."""
+        kept = []
+        for entry in sorted(_entries(place)):
+            if not entry.is_dir():
+                self._skip(entry, domain, "a file outside the class folders")
+            elif why := _why_not_a_folder(entry.name):
+                self._skip(entry, domain, why)
+            else:
+                kept.append(entry)
+        return kept
+
+    def images(self, folder: Path, domain: str) -> list[str]:
+        """Keys of the images in a class folder and below it."""
+        found = []
+        places = []
+        for place, below, names in os.walk(folder, followlinks=True, onerror=_cannot_be_read):
+            self._seen.add(os.path.realpath(place))
+            # In place: what is taken out is not walked into.
+            below[:] = [name for name in sorted(below) if self._is_open(Path(place) / name, domain)]
+            places.append((place, names))
+        for place, names in sorted(places):
+            for name in sorted(names):
+                path = Path(place) / name
+                if name.startswith("."):
+                    self._skip(path, domain, "a hidden file")
+                elif name.lower().endswith(SUFFIXES):
+                    found.append(_key(path, self.root))
+                else:
+                    self._skip(path, domain, f"a file of another kind ({path.suffix.lower() or 'no suffix'})")
+        return found
+
+    def _is_open(self, folder: Path, domain: str) -> bool:
+        why = _why_not_a_folder(folder.name)
+        if not why and os.path.realpath(folder) in self._seen:
+            why = "a link to a folder that was read already"
+        if why:
+            self._skip(folder, domain, why)
+        return not why
+
+    def _skip(self, path: Path, domain: str, why: str) -> None:
+        self.skipped.append(
+            SetAside(str(path.relative_to(self.root)).encode(errors="replace").decode(), domain, "", why)
+        )
+
+
+def _entries(place: Path) -> list[Path]:
+    try:
+        return list(place.iterdir())
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _cannot_be_read(error: OSError) -> None:
+    raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> InputError:
+    return InputError(
+        f"{error.filename}: this folder cannot be read ({error.strerror}); allow it, or move it elsewhere"
+    )
+
+
+def _why_not_a_folder(name: str) -> str | None:
+    if name.startswith("."):
+        return "a hidden folder"
+    return "a folder of the system's" if name in _OF_SYSTEMS else None
 
 
 def _key(path: Path, root: Path) -> str:
@@ -46,22 +127,6 @@ def _key(path: Path, root: Path) -> str:
     except UnicodeEncodeError as error:
         raise InputError(f"{str(path)!a}: a name that is no UTF-8; rename this file or its folder") from error
     return key
-
-
-def _is_open(entry: Path) -> bool:
-    """A folder that is not hidden: tools leave hidden ones among images."""
-    return entry.is_dir() and not entry.name.startswith(".")
-
-
-def _files(folder: Path) -> tuple[list[Path], int]:
-    images, others = [], 0
-    for place, _, names in sorted(os.walk(folder, followlinks=True)):
-        for name in sorted(names):
-            if name.lower().endswith(SUFFIXES):
-                images.append(Path(place) / name)
-            else:
-                others += 1
-    return images, others
 
 
 class FolderImages:

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.config import Section
 from pipeline.errors import InputError, reason
 from pipeline.samples.table import Found
+
+# Rows that are read at a time.
+BATCH = 64
 
 
 class Columns(Section):
@@ -33,20 +37,26 @@ def files_of(root: Path) -> list[Path]:
 def scan(root: Path, columns: Columns, domains: tuple[str, ...] | None, classes: tuple[str, ...] | None) -> list[Found]:
     """All rows of the wanted domains. Integers take their names from the file's metadata.
 
-    Without published names `classes` gives those of labels, in their order, and a domain is called by its number.
+    Without published names `classes` gives those of labels, in their order, and a domain is called by its number. Raises
+    InputError for rows without a domain or a label that has a name.
     """
     found, others = [], set()
     for path in files_of(root):
         file = _open(path)
         domain_column, label_column = (_column(file, path, name) for name in (columns.domain, columns.label))
         _require_bytes(file, path, _column(file, path, columns.image))
-        domain_names, class_names = _published(file, columns.domain), _published(file, columns.label) or classes
         table = file.read([domain_column, label_column], use_threads=False)
-        pairs = zip(_values(table, columns.domain), _values(table, columns.label), strict=True)
-        for row, (value, label) in enumerate(pairs):
-            domain = _name(value, domain_names) or str(value)
+        domain_names = _published(file, columns.domain)
+        class_names = _published(file, columns.label) or classes
+        of_domain = _named(
+            _values(table, columns.domain), domain_names, f"{path}, column `{columns.domain}`", numbers=True
+        )
+        of_class = _named(
+            _values(table, columns.label), class_names, f"{path}, column `{columns.label}`", numbers=False
+        )
+        for row, (domain, name) in enumerate(zip(of_domain, of_class, strict=True)):
             if domains is None or domain in domains:
-                found.append(Found(f"{path.name}#{row}", domain, _class_name(label, class_names, path, row)))
+                found.append(Found(f"{path.name}#{row}", domain, name))
             else:
                 others.add(domain)
     if missing := sorted(set(domains or ()) - {place.domain for place in found}):
@@ -71,11 +81,13 @@ def _column(file: pq.ParquetFile, path: Path, name: str) -> str:
 
 
 def _values(table: pa.Table, name: str) -> list[Any]:
-    first, *rest = name.split(".")
-    column = table.column(first).combine_chunks()
-    for part in rest:
-        column = column.field(part)
-    values: list[Any] = column.to_pylist()
+    """A column, or the field of a struct that a dotted name leads to; a plain column may have a dot in its name."""
+    first, *rest = [name] if name in table.column_names else name.split(".")
+    values: list[Any] = []
+    for chunk in table.column(first).chunks:
+        for part in rest:
+            chunk = pc.struct_field(chunk, part)  # of a struct that is missing, too
+        values += chunk.to_pylist()
     return values
 
 
@@ -97,19 +109,53 @@ def _published(file: pq.ParquetFile, column: str) -> tuple[str, ...] | None:
         return None
 
 
-def _name(value: object, names: tuple[str, ...] | None) -> str | None:
+def _named(values: list[Any], names: tuple[str, ...] | None, where: str, *, numbers: bool) -> list[str]:
+    """The name of each value: itself, or that of its number; where `numbers`, one without a name is its own.
+
+    Raises InputError that says of how many rows there is none, and why not of the first.
+    """
+    named = [_name(value, names, numbers=numbers) for value in values]
+    lacking = [row for row, name in enumerate(named) if name is None]
+    if lacking:
+        raise InputError(
+            f"{where}: {len(lacking)} of {len(values)} rows, {_why_nameless(values[lacking[0]], lacking[0], names)}"
+        )
+    return [name for name in named if name is not None]
+
+
+def _name(value: object, names: tuple[str, ...] | None, *, numbers: bool) -> str | None:
     if isinstance(value, str):
         return value
-    return names[value] if isinstance(value, int) and names and 0 <= value < len(names) else None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    if names is None:
+        return str(value) if numbers else None
+    return names[value] if value < len(names) else None
 
 
-def _class_name(label: object, names: tuple[str, ...] | None, path: Path, row: int) -> str:
-    if name := _name(label, names):
-        return name
-    raise InputError(
-        f"{path}, row {row}: label {label!r} has no class name; list `classes` in the data set's configuration "
-        "in the order of the labels"
+def _why_nameless(value: object, row: int, names: tuple[str, ...] | None) -> str:
+    first = f"first row {row}"
+    if value is None or value == -1:
+        return f"{first}, have none ({value}: missing); give them one, or take them out of the file"
+    if isinstance(value, int) and not isinstance(value, bool):
+        if names is None:
+            return (
+                f"{first}, have a number ({value}) and the file does not say its name; list `classes` in the data set's "
+                "configuration in the order of the labels"
+            )
+        return f"{first}, have a number ({value}) beyond the {len(names)} names; list all `classes`, in the order of the labels"
+    return (
+        f"{first}, have {value!r}, which is {type(value).__name__} and no name; write names, or integers with names in "
+        "`classes`"
     )
+
+
+def _row_group(file: pq.ParquetFile, group: int, column: str) -> list[Any]:
+    """The values of a column in a row group; in small batches, as Arrow cannot hold more than 2 GiB of bytes in one array."""
+    values = []
+    for batch in file.iter_batches(BATCH, row_groups=[group], columns=[column], use_threads=False):
+        values += _values(pa.Table.from_batches([batch]), column)
+    return values
 
 
 class ParquetImages:
@@ -125,7 +171,7 @@ class ParquetImages:
         return {**vars(self), "_cached": None}
 
     def read(self, key: str) -> bytes:
-        """Raises OSError where the file or the row is missing, InputError where the file is damaged or of other columns."""
+        """Raises OSError where file, row or bytes are missing, InputError where the file is damaged or of other columns."""
         name, _, row = key.rpartition("#")
         path = self.folder / name
         if not path.exists():
@@ -139,8 +185,12 @@ class ParquetImages:
         if self._cached is None or self._cached[:2] != (name, group):
             _column(file, path, self.column)
             try:
-                images = file.read_row_group(group, [self.column], use_threads=False)
+                self._cached = (name, group, _row_group(file, group, self.column))
             except (pa.ArrowException, OSError) as error:
                 raise InputError(f"{path}: damaged ({reason(error)})") from error
-            self._cached = (name, group, _values(images, self.column))
-        return self._cached[2][int(row) - starts[group]] or b""
+        data = self._cached[2][int(row) - starts[group]]
+        if data is None:
+            raise OSError(
+                "the row has no image bytes; where it has a path instead, put the files' bytes into the column"
+            )
+        return bytes(data)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError, reason
+from pipeline.errors import ConfigError, InputError, reason
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Quarantined:
+class SetAside:
+    """A place that makes no sample, and why: `class_name` is empty where no image was expected."""
+
     key: str
     domain: str
     class_name: str
@@ -55,6 +57,12 @@ class Samples:
     found: dict[str, int]
     exif: bool
     flip: bool
+
+    def require_domain(self, held_out: str) -> None:
+        """Raises ConfigError for a held-out domain that is none of the data set's."""
+        if held_out not in self.domains:
+            there = ", ".join(self.domains)
+            raise ConfigError(f"held-out domain `{held_out}` is not in the data set (its domains: {there})")
 
     def unique(self) -> list[Sample]:
         """One sample an id, in order of first appearance."""
@@ -77,11 +85,12 @@ _COLUMNS = pa.schema(
     ]
 )
 _QUARANTINE = pa.schema([(name, pa.string()) for name in ("key", "domain", "class_name", "reason")])
+NAME, QUARANTINE = "samples.parquet", "quarantine.parquet"
 _FACTS = b"scmd"
 
 
-def write(samples: Samples, quarantine: Sequence[Quarantined], folder: Path) -> None:
-    """Writes `samples.parquet` and `quarantine.parquet`, each renamed into place."""
+def write(samples: Samples, set_aside: Sequence[SetAside], folder: Path) -> None:
+    """Writes `samples.parquet` and, with all that is no sample, `quarantine.parquet`, each renamed into place."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {
         "domains": samples.domains,
@@ -91,8 +100,8 @@ def write(samples: Samples, quarantine: Sequence[Quarantined], folder: Path) -> 
         "flip": samples.flip,
     }
     schema = _COLUMNS.with_metadata({_FACTS: json.dumps(facts, sort_keys=True)})
-    _replace(pa.Table.from_pylist([vars(row) for row in samples.rows], schema), folder / "samples.parquet")
-    _replace(pa.Table.from_pylist([vars(row) for row in quarantine], _QUARANTINE), folder / "quarantine.parquet")
+    _replace(pa.Table.from_pylist([vars(row) for row in samples.rows], schema), folder / NAME)
+    _replace(pa.Table.from_pylist([vars(row) for row in set_aside], _QUARANTINE), folder / QUARANTINE)
 
 
 def _replace(table: pa.Table, path: Path) -> None:
@@ -101,10 +110,24 @@ def _replace(table: pa.Table, path: Path) -> None:
     partial.replace(path)
 
 
+def read_set_aside(folder: Path) -> list[SetAside]:
+    """What `write` set aside. Raises InputError where there is no such list or it is another file."""
+    path = folder / QUARANTINE
+    try:
+        return [SetAside(**row) for row in pq.ParquetFile(path).read(use_threads=False).to_pylist()]
+    except (pa.ArrowException, OSError, TypeError) as error:
+        raise InputError(f"{path}: no list of what was set aside ({reason(error)}); run `scmd samples`") from error
+
+
+def stands(folder: Path) -> bool:
+    """Whether a table has been written here."""
+    return (folder / NAME).is_file()
+
+
 def read(folder: Path) -> Samples:
     """The table that `write` made. Raises InputError where there is none or it is another file."""
-    path = folder / "samples.parquet"
-    if not path.is_file():
+    path = folder / NAME
+    if not stands(folder):
         raise InputError(
             f"{path}: no samples table here; run `scmd samples` first, or `dvc pull` where a team shares it"
         )

@@ -10,7 +10,7 @@ from pipeline.cache import reader
 from pipeline.cache.layout import CHECKSUM, IMAGE_ARRAYS, VIEW_ARRAYS, Shape, byte_count
 from pipeline.cache.verify import visible_faults
 from pipeline.cache.writer import Work, Writer
-from pipeline.progress import say
+from pipeline.progress import show
 from pipeline.stage_one.target import Target
 from pipeline.stage_one.task import Task
 
@@ -18,23 +18,23 @@ HANDFUL = 32
 
 
 def forecast(task: Task, workers: int) -> None:
-    """Says it, and writes nothing."""
+    """Says it on standard output, and writes nothing."""
     target = task.target()
-    say(target.found)
+    show(target.found)
     writer = _writer_of_what_stands(task, target)
     shape = writer.shape
     image_pass = writer.missing(IMAGE_ARRAYS) if target.begun or target.source else _all_of(shape, IMAGE_ARRAYS)
     logits = writer.missing(("logits",)) if target.begun else _all_of(shape, ("logits",))
     encoded = [work for work in image_pass if "image_features" in work.arrays]
     pictures = sum(len(writer.rows_of(work)) * len(work.views) for work in encoded)
-    say(f"{pictures:,} pictures to encode, so that {len(target.rows):,} samples × {target.views} views stand")
+    show(f"{pictures:,} pictures to encode, so that {len(target.rows):,} samples × {target.views} views stand")
     whole = _bytes(_all_of(shape, tuple(VIEW_ARRAYS)), shape)
-    say(f"{_bytes([*image_pass, *logits], shape):,} bytes of chunks to write; the whole cache has {whole:,}")
+    show(f"{_bytes([*image_pass, *logits], shape):,} bytes of chunks to write; the whole cache has {whole:,}")
     if target.source:
-        say(f"besides, {_bytes(_all_of(shape, IMAGE_ARRAYS), shape):,} bytes of the image pass are copied")
+        show(f"besides, {_bytes(_all_of(shape, IMAGE_ARRAYS), shape):,} bytes of the image pass are copied")
     if pictures:
         each = _seconds_a_picture(task, target, workers)
-        say(f"about {pictures * each / 60:,.1f} minutes, at {1 / each:,.1f} pictures/s measured here")
+        show(f"about {pictures * each / 60:,.1f} minutes, at {1 / each:,.1f} pictures/s measured here")
 
 
 def _writer_of_what_stands(task: Task, target: Target) -> Writer:

@@ -9,7 +9,7 @@ import torch
 from pipeline import methods, training
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet
-from pipeline.experiment.warnings import require_domain, require_pair
+from pipeline.experiment.checks import require_batch, require_pair
 from pipeline.methods.settings import MethodSettings
 from pipeline.provenance import versions
 from pipeline.results import validation
@@ -36,9 +36,10 @@ class Assignment:
 
 def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
     """The domains to learn from. Raises ConfigError where the assignment is impossible with this data."""
-    domains, held_out = materials.samples.domains, assignment.key.held_out
-    require_domain(held_out, domains)
-    sources = [name for name in domains if name != held_out]
+    samples, held_out = materials.samples, assignment.key.held_out
+    samples.require_domain(held_out)
+    require_batch(materials.student, samples, held_out)
+    sources = [name for name in samples.domains if name != held_out]
     require_pair(materials.student, assignment.settings, len(sources))
     return sources
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from pipeline import package
 from pipeline.progress import say
 
 
@@ -49,7 +50,8 @@ class _Running:
             self._processes.add(process)
         assert process.stderr is not None
         for line in process.stderr:
-            say(f"[{name}] {line.rstrip()}")
+            if not self._stopped:
+                say(f"[{name}] {line.rstrip()}")
         code = process.wait()
         with self._lock:
             self._processes.discard(process)
@@ -63,5 +65,6 @@ class _Running:
 
 
 def scmd(*arguments: str) -> list[str]:
-    """A command of this project, run by the Python and from the code that run now."""
-    return [sys.executable, "-m", "pipeline.cli", *arguments]
+    """A command of this project, run by the Python and from the code that run now, whatever lies in the working folder."""
+    program = f"import sys; sys.path.insert(0, {str(package.HOME.parent)!r}); from pipeline.cli import main; main()"
+    return [sys.executable, "-P", "-c", program, *arguments]

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pipeline import timing
-from pipeline.progress import say
+from pipeline.progress import show
 
 
 def run(folder: Path) -> None:
     """Writes and reads a made-up cache in a temporary folder below `folder`."""
     for line in timing.cache_lines(folder):
-        say(line)
+        show(line)

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
+from pipeline import package
 from pipeline.icons import build, corpus, iconify, measure, pretrain
-from pipeline.progress import say
+from pipeline.progress import say, show
 from pipeline.samples.images import decode
 from pipeline.teacher import clip, prompts, zero_shot
 from pipeline.teacher.settings import LOCAL, TeacherSettings
@@ -60,7 +61,7 @@ def _say_loss(step: int, loss: float) -> None:
 
 def run_measure() -> None:
     """The icons teacher's zero-shot and linear-probe accuracy on each domain of the data set."""
-    table = pq.read_table(DATA / "icons.parquet")
+    table = pq.read_table(package.own(DATA / "icons.parquet"))
     images = np.stack([np.asarray(decode(data, exif=False)) for data in table["image"].to_pylist()])
     domains = np.array(table["domain"].to_pylist())
     names = sorted(set(table["label"].to_pylist()))
@@ -72,4 +73,4 @@ def run_measure() -> None:
     probe_right = measure.probe_answers(features, labels, domains) == labels
     for what, right in (("zero-shot", zero_shot_right), ("linear probe", probe_right)):
         shares = measure.shares(right, domains)
-        say(f"{what}: " + ", ".join(f"{name} {100 * share:.1f}" for name, share in shares.items()))
+        show(f"{what}: " + ", ".join(f"{name} {100 * share:.1f}" for name, share in shares.items()))

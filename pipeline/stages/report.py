@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline import report
 from pipeline.errors import InputError
 from pipeline.experiment.places import Plan
-from pipeline.progress import say
+from pipeline.progress import say, show
 from pipeline.stage_two import current
 from pipeline.stages.student import assigned, gathered
 from pipeline.writing import replace_text
@@ -26,5 +26,5 @@ def run(plan: Plan, results: Path) -> None:
     text = report.page(cells, gaps)
     replace_text(results / "report.md", text)
     replace_text(results / "report.json", json.dumps(report.plain(cells), indent=1) + "\n")
-    say(text)
+    show(text)
     say(f"in {results / 'report.md'}")

@@ -1,9 +1,14 @@
-"""Images → samples table and quarantine list."""
+"""Images → samples table and the list of what makes no sample."""
 
-from pipeline.experiment.places import Plan
-from pipeline.experiment.warnings import require_domain
-from pipeline.progress import say, warn
-from pipeline.samples import dataset, table
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.progress import say, show, warn
+from pipeline.samples import dataset, judging, table
+
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 
 def run(plan: Plan) -> None:
@@ -20,13 +25,17 @@ def run(plan: Plan) -> None:
         warn=warn,
     )
     for held_out in plan.experiment.matrix.held_out:
-        require_domain(held_out, samples.domains)
+        samples.require_domain(held_out)
     for domain, count in (settings.expected or {}).items():
         if samples.found.get(domain, 0) != count:
             warn(f"domain `{domain}` has {samples.found.get(domain, 0)} files where the published set has {count}")
-    table.write(samples, quarantine, plan.samples_folder)
-    for line in dataset.count_lines(samples, quarantine, skipped):
+    table.write(samples, [*quarantine, *skipped], plan.samples_folder)
+    for line in (*judging.count_lines(samples, quarantine, skipped), *judging.set_aside_lines([*quarantine, *skipped])):
         say(line)
-    if quarantine:
-        say(f"{len(quarantine)} images set aside, with reasons, in {plan.samples_folder / 'quarantine.parquet'}")
-    say(f"{len(samples.rows)} samples in {plan.samples_folder / 'samples.parquet'}; next: {plan.command('teacher')}")
+    say(f"{len(samples.rows)} samples in {plan.samples_folder / table.NAME}; next: {plan.command('teacher')}")
+
+
+def list_set_aside(plan: Plan) -> None:
+    """Every file and folder that makes no sample, with the reason, as `run` left them."""
+    for place in table.read_set_aside(plan.samples_folder):
+        show(judging.line_of(place))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.experiment.checks import schedule_warning
 from pipeline.experiment.places import Plan
-from pipeline.experiment.warnings import schedule_warning
 from pipeline.progress import say, warn
 from pipeline.samples import table
 from pipeline.stage_two import data, running

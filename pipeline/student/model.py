@@ -1,30 +1,17 @@
 """The student: a timm backbone, a linear classifier, a projector into the teacher's embedding space, a logit scale."""
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.batches import Outputs
-from pipeline.config import Section
 from pipeline.student.backbone import build as build_backbone
+from pipeline.student.settings import ModelSettings
 
 INITIAL_LOG_SCALE = math.log(1 / 0.07)
 MAX_LOG_SCALE = math.log(100)
-
-
-class ModelSettings(Section):
-    """`pretrained` is timm's weights (true), none (false), or a file of weights; `batch_norm: frozen` keeps their statistics."""
-
-    backbone: str = "resnet50.tv2_in1k"
-    pretrained: bool | str = True
-    batch_norm: Literal["frozen", "trained"] = "frozen"
-    dropout: float = Field(0.0, ge=0, lt=1)
-    projector: Literal["linear", "mlp"] = "linear"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
 
 class Predictor(nn.Module):

@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 
-
-def spoken(name: str) -> str:
-    """A folder's name as one says it: `alarm_clock` → `alarm clock` (the official code's rule; case is kept)."""
-    return name.replace("_", " ")
+from pipeline.samples.names import spoken
 
 
 def texts(templates: Sequence[str], classes: Sequence[str]) -> list[list[str]]:

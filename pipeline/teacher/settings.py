@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from pipeline import package
 from pipeline.config import Section
 from pipeline.views.distribution import Distribution
 
@@ -58,7 +59,7 @@ def weights_file(model: str, weights: str | Path | None) -> Path | None:
 
 def local_folder(model: str) -> Path:
     """The folder of a `local-dir:` model."""
-    return Path(model.removeprefix(LOCAL)).expanduser()
+    return package.own(Path(model.removeprefix(LOCAL)).expanduser())
 
 
 def named_file(weights: str | Path | None) -> Path:

@@ -6,7 +6,7 @@ from pipeline.averaging import AveragingSettings
 from pipeline.config import Section
 from pipeline.optimiser import OptimiserSettings
 from pipeline.samples.splits import SplitSettings
-from pipeline.student.model import ModelSettings
+from pipeline.student.settings import ModelSettings
 
 
 class StudentSettings(Section):

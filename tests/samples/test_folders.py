@@ -1,5 +1,7 @@
 """DomainBed's layout on disk."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,7 +32,64 @@ def test_other_files_are_counted_and_skipped(tmp_path):
     touch(tmp_path, "two/in no class.png")
     found, skipped = folders.scan(tmp_path, None)
     assert len(found) == 2
-    assert skipped == {"one": 1, "two": 1}
+    assert [(one.key, one.domain, one.reason) for one in skipped] == [
+        ("one/a/notes.txt", "one", "a file of another kind (.txt)"),
+        ("two/in no class.png", "two", "a file outside the class folders"),
+    ]
+
+
+def test_what_systems_and_tools_leave_is_passed_by_and_named(tmp_path):
+    touch(tmp_path, "one/a/1.png", "two/a/1.png", "one/a/.2.png", "one/a/._1.png", "one/a/.ipynb_checkpoints/1.png")
+    touch(
+        tmp_path,
+        "one/a/@eaDir/1.png/thumb.jpg",
+        "__MACOSX/a/1.png",
+        "two/.git/1.png",
+        ".cache/a/1.png",
+        "one/a/b.png/c.png",
+    )
+    found, skipped = folders.scan(tmp_path, None)
+    # A folder may be called as an image is: what is in it counts.
+    assert [place.key for place in found] == ["one/a/1.png", "one/a/b.png/c.png", "two/a/1.png"]
+    assert sorted((one.key, one.reason) for one in skipped) == [
+        (".cache", "a hidden folder"),
+        ("__MACOSX", "a folder of the system's"),
+        ("one/a/.2.png", "a hidden file"),
+        ("one/a/._1.png", "a hidden file"),
+        ("one/a/.ipynb_checkpoints", "a hidden folder"),
+        ("one/a/@eaDir", "a folder of the system's"),
+        ("two/.git", "a hidden folder"),
+    ]
+
+
+@pytest.mark.parametrize("target", [".", "..", "../.."])
+def test_a_link_that_loops_gives_no_image_twice(tmp_path, target):
+    touch(tmp_path, "one/a/1.png", "two/a/1.png")
+    (tmp_path / "one/a/all").symlink_to(target)
+    found, skipped = folders.scan(tmp_path, None)
+    keys = [place.key for place in found if place.domain == "one"]
+    assert len({(tmp_path / key).resolve() for key in keys}) == len(keys)
+    assert any(one.reason == "a link to a folder that was read already" for one in skipped)
+
+
+def test_images_of_every_kind_that_the_decoder_reads_are_found(tmp_path):
+    names = [f"one/a/1{suffix}" for suffix in (".jfif", ".JPE", ".gif", ".avif", ".png")]
+    touch(tmp_path, *names, "two/a/1.png")
+    assert len(folders.scan(tmp_path, ("one",))[0]) == 5
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_nothing_is_left_out_in_silence(tmp_path, monkeypatch):
+    touch(tmp_path, "one/a/1.png", "one/a/shut/2.png", "two/a/1.png")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # tests may run as root, whom no right is refused
+    with pytest.raises(InputError, match=r"one/a/shut: this folder cannot be read \(Permission denied\)"):
+        folders.scan(tmp_path, None)
 
 
 def test_named_domains_leave_the_others_alone(tmp_path):

@@ -1,13 +1,14 @@
 """What a viewer would show is what the networks get; the rest has a reason."""
 
 import io
+import struct
 from contextlib import suppress
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.samples import images
 from pipeline.samples.images import UnreadableError, decode
@@ -27,7 +28,7 @@ def reason(data: bytes) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("format", ["PNG", "BMP", "WEBP", "JPEG", "TIFF", "PPM", "GIF"])
+@pytest.mark.parametrize("format", ["PNG", "BMP", "WEBP", "JPEG", "TIFF", "PPM", "GIF", "AVIF"])
 def test_every_format_is_read_as_rgb(format):
     options = {"lossless": True} if format == "WEBP" else {}
     picture = decode(saved(RED, format, **options), exif=True)
@@ -75,6 +76,45 @@ def test_exif_rotation_is_applied_unless_the_data_set_says_no():
     data = saved(RED, "JPEG", exif=exif)
     assert decode(data, exif=True).size == (8, 12)
     assert decode(data, exif=False).size == (12, 8)
+
+
+def oriented(entry: bytes, behind: bytes = b"") -> bytes:
+    """A JPEG with one twelve-byte EXIF entry, and what lies behind the table."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1) + entry + bytes(4) + behind
+    return saved(RED, "JPEG", exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("entry", "behind"),
+    [
+        (struct.pack("<HHLL", 0x0112, 3, 0, 0), b""),
+        (struct.pack("<HHLL", 0x0112, 3, 1, 99), b""),
+        (struct.pack("<HHL", 0x0112, 2, 2) + b"6\0\0\0", b""),
+        (struct.pack("<HHLL", 0x011A, 5, 1, 26), struct.pack("<ll", -1, 0)),
+        (struct.pack("<HHLL", 0x011A, 5, 1, 26), b""),
+        (struct.pack("<HHLL", 0x8769, 4, 1, 9999999), b""),
+        (struct.pack("<HHLL", 0x8769, 13, 1, 8), b""),
+        (struct.pack("<HHLL", 0x9204, 10, 7, 26), struct.pack("<ll", -5, 0)),
+    ],
+)
+def test_odd_exif_on_sound_pixels_keeps_the_picture(entry, behind):
+    assert decode(oriented(entry, behind), exif=True).size == (12, 8)
+
+
+@given(st.binary(max_size=200), st.integers(0, 12))
+def test_no_exif_block_makes_a_sound_picture_unreadable(block, kind):
+    entry = struct.pack("<HHLL", 0x0112, kind, len(block) % 7, 26)
+    for exif in (b"Exif\0\0" + block, b"Exif\0\0II*\0" + block, b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + block):
+        assert decode(saved(RED, "JPEG", exif=exif), exif=True).size in ((12, 8), (8, 12))
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_orientations_turn_as_pillows_own_transposition(turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = saved(Image.fromarray(np.arange(96, dtype=np.uint8).reshape(8, 12)), "PNG", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert np.array_equal(np.asarray(decode(data, exif=True)), np.asarray(expected))
 
 
 def test_of_an_animation_the_first_frame_is_taken():

@@ -62,6 +62,57 @@ def test_numbers_without_names_ask_for_the_classes(tmp_path):
     assert [place.class_name for place in named] == ["dog", "cat"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([0, None, 1, None], r"column `label`: 2 of 4 rows, first row 1, have none \(None: missing\)"),
+        ([0, -1, 1, -1], r"2 of 4 rows, first row 1, have none \(-1: missing\)"),
+        ([0, 1, 2, 0], r"1 of 4 rows, first row 2, have a number \(2\) beyond the 2 names"),
+        ([0.0, 1.0, None, 1.0], r"have 0.0, which is float and no name; write names, or integers"),
+        ([b"dog", b"cat", b"dog", b"cat"], "have b'dog', which is bytes and no name"),
+        ([True, False, True, False], "have True, which is bool and no name"),
+    ],
+)
+def test_labels_that_are_none_are_told_for_what_they_are(tmp_path, labels, told):
+    write(tmp_path / "a.parquet", labels)
+    with pytest.raises(InputError, match=told):
+        parquet.scan(tmp_path, Columns(), None, ("dog", "cat"))
+
+
+def test_a_missing_domain_is_no_domain(tmp_path):
+    table = pa.table({"image": [{"bytes": b"x"}] * 3, "domain": ["art", None, "ink"], "label": ["dog"] * 3})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"column `domain`: 1 of 3 rows, first row 1, have none"):
+        parquet.scan(tmp_path, Columns(), None, None)
+
+
+def test_a_plain_column_may_have_a_dot_in_its_name(tmp_path):
+    table = pa.table({"image.bytes": [b"one", b"two"], "domain": ["art", "ink"], "label": ["dog", "cat"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert len(parquet.scan(tmp_path, Columns(), None, None)) == 2
+    assert ParquetImages(tmp_path, "image.bytes").read("a.parquet#1") == b"two"
+
+
+def test_rows_with_a_path_and_no_bytes_are_told(tmp_path):
+    table = pa.table({"image": [{"bytes": None, "path": "/a.png"}, None], "domain": ["art"] * 2, "label": ["dog"] * 2})
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(table.set_column(0, "image", table["image"].cast(kind)), tmp_path / "a.parquet")
+    for row in (0, 1):
+        with pytest.raises(OSError, match="the row has no image bytes"):
+            ParquetImages(tmp_path, "image.bytes").read(f"a.parquet#{row}")
+
+
+def test_a_row_group_is_read_in_batches(tmp_path, monkeypatch):
+    """Arrow cannot hold 2 GiB of bytes in one array; the real size is tried by `make faults`."""
+    monkeypatch.setattr(parquet, "BATCH", 3)
+    table = pa.table(
+        {"image": [{"bytes": bytes([n])} for n in range(10)], "domain": ["art"] * 10, "label": ["dog"] * 10}
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    images = ParquetImages(tmp_path, "image.bytes")
+    assert [images.read(f"a.parquet#{n}") for n in (9, 0, 4)] == [bytes([9]), bytes([0]), bytes([4])]
+
+
 def test_a_column_that_is_not_there_lists_those_that_are(tmp_path):
     write(tmp_path / "a.parquet", ["dog", "dog"])
     with pytest.raises(

@@ -26,7 +26,7 @@ def nothing_written(project) -> bool:
         (
             "experiment.yaml",
             {"dataset": "other"},
-            "configs/datasets/other.yaml: no such file; the files there are toy.yaml",
+            "`dataset: other` names configs/datasets/other.yaml, and there is no such file",
         ),
         (
             "experiment.yaml",
@@ -121,7 +121,7 @@ def test_all_images_unreadable(project):
 
 def test_some_images_unreadable_are_set_aside_and_the_run_goes_on(project):
     (project / "images/ink/disc/0.png").write_bytes(b"")
-    assert "1 images set aside, with reasons, in cache/toy/quarantine.parquet" in ok("samples", cwd=project)
+    assert "1 not taken, empty file:\n  ink/disc/0.png: empty file" in ok("samples", cwd=project)
 
 
 @pytest.mark.parametrize(

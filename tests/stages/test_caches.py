@@ -53,7 +53,7 @@ def test_a_harmed_chunk_is_named_and_it_alone_is_computed_again(ready, harm):
     done = run_scmd("cache", "verify", cwd=ready)
     assert done.returncode == 1
     assert f"{CACHE}/{CHUNK}" not in files(ready / CACHE)
-    assert f"{CACHE}: {CHUNK}: {what}" in done.stderr
+    assert f"{CACHE}: {CHUNK}: {what}" in done.stdout
     assert f"scmd: {CACHE}: 1 faults" in done.stderr
     assert passed(ok("cache", "repair", cwd=ready)) == 16
     assert files(ready / CACHE) == before
@@ -74,7 +74,7 @@ def test_any_other_file_is_named_and_comes_back_as_it_was(ready, path, pictures)
     flip(ready / CACHE / path)
     done = run_scmd("cache", "verify", cwd=ready)
     assert done.returncode == 1
-    assert f"{CACHE}: {path}: " in done.stderr
+    assert f"{CACHE}: {path}: " in done.stdout
     assert passed(ok("cache", "repair", cwd=ready)) == pictures
     assert files(ready / CACHE) == before
 
@@ -86,8 +86,8 @@ def test_a_stray_file_and_a_stale_chunk_are_named(ready):
     (ready / CACHE / CHUNK).write_bytes(old)
     (ready / CACHE / "logits/c/0/note").write_text("mine")
     done = run_scmd("cache", "verify", cwd=ready)
-    assert f"{CHUNK}: whole, but not the one that is listed: stale, of another run" in done.stderr
-    assert "logits/c/0/note: named by no ledger" in done.stderr
+    assert f"{CHUNK}: whole, but not the one that is listed: stale, of another run" in done.stdout
+    assert "logits/c/0/note: named by no ledger" in done.stdout
     ok("cache", "repair", cwd=ready)
     ok("cache", "verify", cwd=ready)
     assert not (ready / CACHE / "logits/c/0/note").exists()
@@ -162,7 +162,7 @@ def test_the_head_of_a_compressed_cache_comes_back_whatever_the_configuration_no
 def test_a_kill_between_a_damaged_head_and_its_successor_leaves_what_repair_mends(ready):
     before = files(ready / CACHE)
     ledger.forget(ready / CACHE, ledger.path_of(ledger.HEAD))
-    assert "ledger/head.json: does not list image_features/zarr.json" in run_scmd("cache", "verify", cwd=ready).stderr
+    assert "ledger/head.json: does not list image_features/zarr.json" in run_scmd("cache", "verify", cwd=ready).stdout
     assert passed(ok("cache", "repair", cwd=ready)) == 0
     assert files(ready / CACHE) == before
 
@@ -172,7 +172,7 @@ def test_a_cache_that_lost_its_head_is_mended_and_never_begun_anew(ready):
     (ready / CACHE / "ledger/head.json").unlink()
     for path in ("ledger/1.json", "views/c/0/2/0"):
         flip(ready / CACHE / path)
-    assert "ledger/head.json: missing" in run_scmd("cache", "verify", cwd=ready).stderr
+    assert "ledger/head.json: missing" in run_scmd("cache", "verify", cwd=ready).stdout
     assert "ledger/head.json: missing, or without what every cache has; run `scmd cache repair`" in refused(
         "teacher", cwd=ready
     )
@@ -199,7 +199,7 @@ def test_a_block_of_another_cache_is_computed_again(ready):
     shutil.rmtree(ready / CACHE)
     (ready / "mine").rename(ready / CACHE)
     change(ready, "teachers/tiny.yaml", seed=0)
-    assert "ledger/1.json: of another cache" in run_scmd("cache", "verify", cwd=ready).stderr
+    assert "ledger/1.json: of another cache" in run_scmd("cache", "verify", cwd=ready).stdout
     assert passed(ok("teacher", cwd=ready)) == 48
     assert files(ready / CACHE) == before
 

@@ -2,6 +2,7 @@
 
 from pipeline.errors import ConfigError
 from pipeline.methods.settings import MethodSettings
+from pipeline.samples.table import Samples
 from pipeline.selector import kept
 from pipeline.trials.settings import StudentSettings
 
@@ -9,9 +10,19 @@ from pipeline.trials.settings import StudentSettings
 FEW_STEPS, FEW_KEPT = 800, 16
 
 
-def require_domain(held_out: str, domains: tuple[str, ...]) -> None:
-    if held_out not in domains:
-        raise ConfigError(f"held-out domain `{held_out}` is not in the data set (its domains: {', '.join(domains)})")
+# A batch of more pictures of a domain than this many times all that it has is a slip of the pen.
+MOST_TIMES = 10
+
+
+def require_batch(student: StudentSettings, samples: Samples, held_out: str) -> None:
+    """Raises ConfigError for a `batch` that draws every image of a source domain over and over."""
+    for domain in samples.domains:
+        count = sum(row.domain == domain for row in samples.rows)
+        if domain != held_out and student.batch > MOST_TIMES * count:
+            raise ConfigError(
+                f"`batch: {student.batch}` of the student's configuration counts images of each source domain, and "
+                f"`{domain}` has {count}; set a smaller one"
+            )
 
 
 def require_pair(student: StudentSettings, method: MethodSettings, sources: int) -> None:

@@ -1,0 +1,31 @@
+"""Where the package itself lies, and what ships with it: found from any working folder."""
+
+from pathlib import Path
+
+from pipeline.errors import InputError
+
+HOME = Path(__file__).parent
+# How configurations write the path of what ships with the package.
+_DATA = Path("pipeline/data")
+
+
+def own(path: Path) -> Path:
+    """`pipeline/data/…` of the package where the working folder has no such file; any other path as it is."""
+    if path.is_relative_to(_DATA) and not path.exists():
+        return HOME / "data" / path.relative_to(_DATA)
+    return path
+
+
+def configuration(name: str) -> Path:
+    """A file below the configurations that ship with the package, whether it is there or not."""
+    return HOME / "configs" / name
+
+
+def require_own_folder() -> None:
+    """Raises InputError where the working folder is a checkout with code of its own, and other code would run."""
+    here = Path("pipeline/cli.py")
+    if here.is_file() and not here.samefile(HOME / "cli.py"):
+        raise InputError(
+            f"this folder is a checkout of scmd, and the code that runs is {HOME}'s; run `python -m pipeline.cli …` here, "
+            "or install this checkout"
+        )
