@@ -6,11 +6,13 @@ import pytest
 
 from tests.conftest import ROOT
 
-# What each room may import. `errors`, `config`, `progress` and `writing` are open to all.
-OPEN = {"errors", "config", "progress", "writing"}
+# What each room may import. `errors`, `config`, `package`, `progress` and `writing` are open to all.
+OPEN = {"errors", "config", "package", "progress", "writing"}
 ROOMS = {
     "errors": set(),
     "config": set(),
+    "package": set(),
+    "ending": set(),
     "progress": set(),
     "writing": set(),
     "provenance": set(),
@@ -21,6 +23,7 @@ ROOMS = {
     "teacher": {"samples", "views", "weights"},
     "cache": {"samples"},
     "matching": {"cache", "samples", "teacher", "views"},
+    "recorded": {"cache", "samples", "views"},
     "replay": {"samples", "views"},
     "batches": set(),
     "training_set": {"batches", "engine", "views"},
@@ -36,10 +39,21 @@ ROOMS = {
     "results": set(),
     "trials": {"averaging", "evaluation", "methods", "optimiser", "results", "samples", "student"},
     "training": {"batches", "evaluation", "optimiser", "results", "training_set", "trials"},
-    "experiment": {"methods", "samples", "selector", "teacher", "trials"},
-    "stage_one": {"cache", "engine", "matching", "provenance", "replay", "samples", "teacher", "views"},
+    "experiment": {"methods", "samples", "selector", "student", "teacher", "trials"},
+    "stage_one": {"cache", "engine", "matching", "provenance", "recorded", "replay", "samples", "teacher", "views"},
     "stage_two": {
-        *("cache", "engine", "evaluation", "experiment", "matching", "methods", "provenance", "replay", "results"),
+        *(
+            "cache",
+            "engine",
+            "evaluation",
+            "experiment",
+            "matching",
+            "methods",
+            "provenance",
+            "recorded",
+            "replay",
+            "results",
+        ),
         *("samples", "student", "teacher", "training", "training_set", "trials", "views"),
     },
     "report": set(),
@@ -47,7 +61,7 @@ ROOMS = {
     "timing": {"cache", "views"},
 }
 ROOMS["stages"] = set(ROOMS)
-ROOMS["cli"] = {"engine", "experiment", "stages"}
+ROOMS["cli"] = {"ending", "engine", "experiment", "stages"}
 
 
 def imports(path) -> set[str]:

@@ -8,8 +8,8 @@ from pipeline.cache import reader
 from pipeline.cache.identity import require_same
 from pipeline.cache.reader import TeacherCache
 from pipeline.errors import CacheError
-from pipeline.matching import recorded_views
 from pipeline.progress import say
+from pipeline.recorded import recorded_views
 from pipeline.replay import require_seen
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.loading import loader

@@ -7,8 +7,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.progress import warn
-from pipeline.stage_two.materials import Materials, made_from
-from pipeline.stage_two.running import Assignment
+from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.trials.files import is_of, read_card
 
 

@@ -9,8 +9,8 @@ from pipeline import replay
 from pipeline.cache.reader import TeacherCache
 from pipeline.errors import InputError
 from pipeline.evaluation import EvaluationSet
-from pipeline.matching import store_of_views, wanted_pictures
 from pipeline.methods.method import Problem
+from pipeline.recorded import store_of_views, wanted_pictures
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.splits import is_out
 from pipeline.stage_two.materials import Materials

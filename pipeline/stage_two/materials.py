@@ -32,6 +32,15 @@ class Materials:
     size: int
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """A trial that is to be run: which, of which method, with which settings."""
+
+    key: TrialKey
+    method: str
+    settings: MethodSettings
+
+
 def gather(
     dataset: str, samples: Samples, cache_folder: Path, teacher: TeacherSettings, student: StudentSettings, size: int
 ) -> Materials:

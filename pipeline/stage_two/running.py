@@ -1,6 +1,5 @@
 """One trial, from its materials to its files."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,11 @@ from pipeline import methods, training
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet
 from pipeline.experiment.checks import require_batch, require_pair
-from pipeline.methods.settings import MethodSettings
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.splits import seed_hash
 from pipeline.stage_two import data
-from pipeline.stage_two.materials import Materials, made_from
+from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.student.model import build
 from pipeline.trials import files, predictions
 from pipeline.trials.key import TrialKey
@@ -23,15 +21,6 @@ from pipeline.trials.trial import Trial, start
 from pipeline.views.pictures import Pictures
 
 LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial that is to be run: which, of which method, with which settings."""
-
-    key: TrialKey
-    method: str
-    settings: MethodSettings
 
 
 def sources_of(materials: Materials, assignment: Assignment) -> list[str]:

@@ -1,12 +1,17 @@
 """A cache beside its images and its teacher: whether they give it again, and what is damaged made anew."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.cache import reader
-from pipeline.experiment.places import Plan
 from pipeline.samples import table
 from pipeline.stage_one import checks, repair
 from pipeline.stages.teacher import task
+
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 
 def draw_again(plan: Plan, folder: Path, count: int) -> None:

@@ -1,11 +1,18 @@
 """Recorded views → the student's pictures, all of them, once."""
 
-from pipeline.experiment.places import Plan
-from pipeline.matching import open_matching, store_of_views, wanted_pictures
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.matching import open_matching
 from pipeline.progress import say
+from pipeline.recorded import store_of_views, wanted_pictures
 from pipeline.samples import table
 from pipeline.views import pixels
 from pipeline.views.pictures import fits, gigabytes
+
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 
 def run(plan: Plan, workers: int) -> None:

@@ -1,15 +1,20 @@
 """Finished trials → the table."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import report
 from pipeline.errors import InputError
-from pipeline.experiment.places import Plan
 from pipeline.progress import say, show
 from pipeline.stage_two import current
-from pipeline.stages.student import assigned, gathered
+from pipeline.stages.gathering import assigned, gathered
 from pipeline.writing import replace_text
+
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 
 def run(plan: Plan, results: Path) -> None:

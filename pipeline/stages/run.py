@@ -1,13 +1,17 @@
 """A whole experiment without DVC: every stage in turn; finished trials of the same materials are kept."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import journal
-from pipeline.errors import InputError
-from pipeline.experiment.places import Plan
 from pipeline.progress import say
 from pipeline.stages import pixels, report, samples, students, teacher
 from pipeline.writing import replace_text
+
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 
 def run(plan: Plan, results: Path, page: Path | None, jobs: int | None, workers: int) -> None:
@@ -18,8 +22,7 @@ def run(plan: Plan, results: Path, page: Path | None, jobs: int | None, workers:
     failed = students.train(plan, results, jobs)
     if len(failed) < len(plan.experiment.trials()):
         report.run(plan, results)
-    if failed:
-        raise InputError(f"{len(failed)} trials failed, first {failed[0]}: see above")
+    students.require_none(failed)
     if page:
         _write_page(plan, results, page)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.progress import say, show, warn
-from pipeline.samples import dataset, judging, table
+from pipeline.samples import building, dataset, judging, table
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def run(plan: Plan) -> None:
     """Writes the table and says what was found, kept and set aside. Raises InputError where there is no data set."""
     settings = plan.dataset
-    found, skipped = dataset.find(settings.root, settings.format, settings.columns, settings.domains, settings.classes)
-    samples, quarantine = dataset.build(
+    found, skipped = building.find(settings.root, settings.format, settings.columns, settings.domains, settings.classes)
+    samples, quarantine = building.build(
         found,
         dataset.open_images(settings.root, settings.format, settings.columns),
         domains=settings.domains,

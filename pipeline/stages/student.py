@@ -1,26 +1,18 @@
 """Stage two: pictures and cache → one trained student with its metrics. No teacher is loaded."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.experiment.checks import schedule_warning
-from pipeline.experiment.places import Plan
 from pipeline.progress import say, warn
-from pipeline.samples import table
 from pipeline.stage_two import data, running
-from pipeline.stage_two.materials import Materials, gather
-from pipeline.stage_two.running import Assignment
+from pipeline.stages.gathering import assigned, gathered
 from pipeline.trials.key import TrialKey
 
-
-def gathered(plan: Plan) -> Materials:
-    """What every trial of an experiment is made from."""
-    experiment, samples = plan.experiment, table.read(plan.samples_folder)
-    return gather(experiment.dataset, samples, plan.cache_folder, plan.teacher, plan.student, experiment.pixels.size)
-
-
-def assigned(plan: Plan, key: TrialKey) -> Assignment:
-    """Raises ConfigError where the experiment has no settings for the trial's method."""
-    return Assignment(key, *plan.experiment.method(key.method))
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 
 def run(plan: Plan, results: Path, key: TrialKey) -> None:

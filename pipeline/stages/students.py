@@ -1,23 +1,33 @@
 """Stage two for a whole experiment: every trial that is not current, side by side."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import journal
 from pipeline.engine.cores import MOST_PROCESSES, cores
 from pipeline.engine.device import device
 from pipeline.errors import InputError
-from pipeline.experiment.places import Plan
 from pipeline.progress import say
 from pipeline.stage_two import current, running, side_by_side
-from pipeline.stages.student import assigned, gathered
+from pipeline.stages.gathering import assigned, gathered
 from pipeline.trials.key import TrialKey
+
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 
 def run(plan: Plan, results: Path, jobs: int | None) -> None:
-    """Raises InputError where trials failed: the others are there, and the same command runs those again."""
-    if failed := train(plan, results, jobs):
-        raise InputError(f"{len(failed)} trials failed, first {failed[0]}: see above")
+    """Raises InputError where trials failed: the others are there, and the same command runs those that failed again."""
+    require_none(train(plan, results, jobs))
     say(f"next: {plan.command('report')}")
+
+
+def require_none(failed: list[str]) -> None:
+    """Raises InputError where trials failed."""
+    if failed:
+        raise InputError(f"{len(failed)} trials failed, first {failed[0]}: see above")
 
 
 def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:

@@ -1,10 +1,16 @@
 """Stage one: images and prompts → teacher cache."""
 
-from pipeline.experiment.places import Plan
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pipeline.progress import say
 from pipeline.samples import table
 from pipeline.stage_one import completing, forecast
 from pipeline.stage_one.task import Task, prepare
+
+if TYPE_CHECKING:
+    from pipeline.experiment.places import Plan
 
 
 def task(plan: Plan) -> Task:

@@ -9,7 +9,7 @@ from pipeline.experiment import places
 from pipeline.methods import METHODS
 from pipeline.samples import table
 from pipeline.stage_two.materials import gather, made_from
-from pipeline.stages.student import assigned, gathered
+from pipeline.stages.gathering import assigned, gathered
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from pipeline import replay
 from pipeline.cache import reader
 from pipeline.errors import ReplayError
 from pipeline.experiment import places
-from pipeline.matching import open_matching, wanted_pictures
+from pipeline.matching import open_matching
+from pipeline.recorded import wanted_pictures
 from pipeline.samples import table
 from pipeline.samples.splits import is_out
 from pipeline.stage_two import data
-from pipeline.stages.student import gathered
+from pipeline.stages.gathering import gathered
 from pipeline.views.render import crop_box, render
 from tests.conftest import change, files, ok, refused
 

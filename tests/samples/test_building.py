@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.samples import dataset, judging, table
+from pipeline.samples import building, judging, table
 from pipeline.samples.names import require_names
 from pipeline.samples.table import Found
 from tests.conftest import draw_image
@@ -41,7 +41,7 @@ def build(entries: dict[tuple[str, str, str], bytes], warnings: list | None = No
     memory = Memory({key: data for (key, *_), data in entries.items()})
     arguments = {"domains": None, "classes": None, "exif": True, "flip": True}
     said = warnings if warnings is not None else []
-    return dataset.build(found, memory, **{**arguments, **options}, warn=said.append)
+    return building.build(found, memory, **{**arguments, **options}, warn=said.append)
 
 
 def entries(**changed: bytes) -> dict[tuple[str, str, str], bytes]:
