@@ -28,12 +28,13 @@ class TeacherError(ScmdError):
 
 
 class ResourceError(ScmdError):
-    """Memory ran out, or the system killed a process that used too much of it."""
+    """Memory or a disk ran out, a folder may not be written, or the system killed a process that used too much."""
 
 
 def reason(error: BaseException) -> str:
     """What a library says went wrong, in one line that fits into a sentence; its kind where it says nothing."""
-    text = " ".join(str(error).split())
+    # Without the system's number and file, which the sentence names itself.
+    text = " ".join((error.strerror if isinstance(error, OSError) and error.strerror else str(error)).split())
     return (text if len(text) <= 300 else f"{text[:300]}…") or type(error).__name__
 
 

@@ -1,7 +1,8 @@
 """Checks that join an experiment's settings with the data: refused before the first step, or said."""
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, InputError
 from pipeline.methods.settings import MethodSettings
+from pipeline.samples.splits import is_out
 from pipeline.samples.table import Samples
 from pipeline.selector import kept
 from pipeline.trials.settings import StudentSettings
@@ -23,6 +24,34 @@ def require_batch(student: StudentSettings, samples: Samples, held_out: str) -> 
                 f"`batch: {student.batch}` of the student's configuration counts images of each source domain, and "
                 f"`{domain}` has {count}; set a smaller one"
             )
+
+
+def require_splits(student: StudentSettings, samples: Samples, held_out: str, trial: int) -> None:
+    """Raises InputError where a source has nothing to train on, or to choose by, or the held-out domain nothing to judge by."""
+    out = is_out(samples, trial, student.split.rule, student.split.holdout_fraction)
+    for domain in samples.domains:
+        here = [bool(one) for one, row in zip(out, samples.rows, strict=True) if row.domain == domain]
+        if domain == held_out:
+            if all(here):
+                raise InputError(
+                    f"held-out domain `{domain}` has no image in its in split of trial {trial}, on which accuracy is "
+                    "measured; it needs more images, or a smaller `split.holdout_fraction` in the student's configuration"
+                )
+        elif all(here):
+            raise InputError(
+                f"domain `{domain}` has no image left to train on after the split of trial {trial}; add images or leave it out"
+            )
+        elif not any(here):
+            raise InputError(
+                f"domain `{domain}` has no image in its out split of trial {trial}, by which the checkpoint is chosen; it "
+                "needs more images, or a larger `split.holdout_fraction` in the student's configuration"
+            )
+
+
+def untaught(samples: Samples, held_out: str) -> list[str]:
+    """Classes of which no source domain has an image: a student cannot know them."""
+    taught = {row.class_name for row in samples.rows if row.domain != held_out}
+    return [name for name in samples.classes if name not in taught]
 
 
 def require_pair(student: StudentSettings, method: MethodSettings, sources: int) -> None:

@@ -1,43 +1,35 @@
 """All of an experiment that can be tried before the work: a fault that shows after hours of it would be told too late."""
 
-import tempfile
 from pathlib import Path
 
 import torch
 
 from pipeline.errors import InputError, is_out_of_memory, reason
-from pipeline.experiment.checks import require_batch, require_pair
+from pipeline.experiment.checks import require_batch, require_pair, require_splits
 from pipeline.experiment.places import Plan
 from pipeline.samples import table
 from pipeline.student.model import build
 from pipeline.student.settings import ModelSettings
+from pipeline.writing import require_room
 
 
 def rehearse(plan: Plan, results: Path | None) -> None:
     """Raises InputError or ConfigError for a student that cannot be built or learn, for trials that the samples table, where
-    it stands, makes impossible, and for folders that cannot be written."""
+    it stands, makes impossible; ResourceError for folders that cannot be written."""
     for folder in (plan.samples_folder, results):
         if folder is not None:
-            require_writable(folder)
+            require_room(folder)
     matrix, experiment = plan.experiment.matrix, plan.experiment
     if table.stands(plan.samples_folder):
         samples = table.read(plan.samples_folder)
         for held_out in matrix.held_out:
             samples.require_domain(held_out)
             require_batch(plan.student, samples, held_out)
+            for trial in matrix.trial:
+                require_splits(plan.student, samples, held_out, trial)
         for method in matrix.method:
             require_pair(plan.student, experiment.method(method)[1], len(samples.domains) - 1)
     try_a_step(plan.student.model, experiment.pixels.size)
-
-
-def require_writable(folder: Path) -> None:
-    """Raises InputError where no file can be made in a folder that stands, or in the one that it will be made in."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there) as file:
-            file.write(bytes(4096))
-    except OSError as error:
-        raise InputError(f"{there}: no file can be written here ({error.strerror}); allow it, or make room") from error
 
 
 def try_a_step(settings: ModelSettings, size: int) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, InputError, reason
+from pipeline.writing import replacing
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,8 @@ def write(samples: Samples, set_aside: Sequence[SetAside], folder: Path) -> None
 
 
 def _replace(table: pa.Table, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    with replacing(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def read_set_aside(folder: Path) -> list[SetAside]:

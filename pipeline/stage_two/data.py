@@ -7,7 +7,6 @@ import torch
 
 from pipeline import replay
 from pipeline.cache.reader import TeacherCache
-from pipeline.errors import InputError
 from pipeline.evaluation import EvaluationSet
 from pipeline.methods.method import Problem
 from pipeline.recorded import store_of_views, wanted_pictures
@@ -59,21 +58,8 @@ def evaluation_set(materials: Materials, pictures: Pictures, trial: int) -> Eval
 def training_set(
     materials: Materials, judged: EvaluationSet, sources: list[str], needs: frozenset[str], seed: int
 ) -> TrainingSet:
-    """The in splits of the source domains, with what a method needs of the cache.
-
-    Raises InputError where a source has nothing to train on, or nothing to choose a checkpoint by.
-    """
+    """The in splits of the source domains, with what a method needs of the cache."""
     inside = tuple(np.flatnonzero(judged.split(name, out=False)) for name in sources)
-    for name, rows in zip(sources, inside, strict=True):
-        if not len(rows):
-            raise InputError(
-                f"domain `{name}` has no image left to train on after the split; add images or leave it out"
-            )
-        if not judged.split(name, out=True).any():
-            raise InputError(
-                f"domain `{name}` has no image in its out split, by which the checkpoint is chosen; it needs more images, "
-                "or a larger `split.holdout_fraction` in the student's configuration"
-            )
     cache = materials.cache
     return TrainingSet(
         pictures=judged.pictures,

@@ -8,7 +8,7 @@ import torch
 from pipeline import methods, training
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet
-from pipeline.experiment.checks import require_batch, require_pair
+from pipeline.experiment.checks import require_batch, require_pair, require_splits
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.splits import seed_hash
@@ -19,15 +19,17 @@ from pipeline.trials import files, predictions
 from pipeline.trials.key import TrialKey
 from pipeline.trials.trial import Trial, start
 from pipeline.views.pictures import Pictures
+from pipeline.writing import require_room
 
 LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
 
 
 def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
-    """The domains to learn from. Raises ConfigError where the assignment is impossible with this data."""
+    """The domains to learn from. Raises ConfigError or InputError where the assignment is impossible with this data."""
     samples, held_out = materials.samples, assignment.key.held_out
     samples.require_domain(held_out)
     require_batch(materials.student, samples, held_out)
+    require_splits(materials.student, samples, held_out, assignment.key.trial)
     sources = [name for name in samples.domains if name != held_out]
     require_pair(materials.student, assignment.settings, len(sources))
     return sources
@@ -45,6 +47,7 @@ def run(
     trial = _started(materials, assignment, sources, seed)
     # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
+    require_room(folder, sum(tensor.nbytes for tensor in trial.averaging.model.state_dict().values()))
     training.train(trial, learnt_from, judged)
     times = {"seconds": round(trial.seconds, 1), "seconds_evaluating": round(trial.seconds_evaluating, 1)}
     metrics = _metrics(trial, materials, judged, key)

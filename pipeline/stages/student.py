@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.experiment.checks import schedule_warning
+from pipeline.experiment.checks import schedule_warning, untaught
 from pipeline.progress import say, warn
 from pipeline.stage_two import data, running
 from pipeline.stages.gathering import assigned, gathered
@@ -21,10 +21,14 @@ def run(plan: Plan, results: Path, key: TrialKey) -> None:
     sources = running.sources_of(materials, assignment)
     if warning := schedule_warning(materials.student, assignment.settings, len(sources)):
         warn(warning)
-    say(f"{key}: {materials.student.steps} steps of {materials.student.batch * len(sources)} images")
+    if unknown := untaught(materials.samples, key.held_out):
+        warn(
+            f"no source domain has an image of {', '.join(unknown)}: the student cannot know it, and misses it where it stands"
+        )
+    say(f"{materials.student.steps} steps of {materials.student.batch * len(sources)} images")
     max_gb = plan.experiment.pixels.max_gb
     pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, max_gb, key.trial)
     folder = key.folder(results)
     metrics = running.run(materials, assignment, sources, pictures, folder)
     percent = f"{metrics['accuracy']:.1%} at step {metrics['step']}, validation {metrics['validation']:.1%}"
-    say(f"{key.held_out}: {percent}, {metrics['seconds']:.0f} s; in {folder}; next: {plan.command('report')}")
+    say(f"{key.held_out}: {percent}, {metrics['seconds']:.0f} s; in {folder}")

@@ -100,7 +100,10 @@ def _from_hub(name: str, sized: Mapping[str, Any]) -> Any:
 
 def _from_file(name: str, file: Path, sized: Mapping[str, Any]) -> Any:
     """Through timm, which fits positions to the size, strictly; the file's own classifier is left aside, and said."""
-    tensors = weights.read(file)
+    try:
+        tensors = weights.read(file)
+    except InputError as error:
+        raise InputError(f"`pretrained` of the student's configuration: {error}") from error
     heads = _classifiers(name)
     if efficientnet.is_published(tensors):
         tensors = efficientnet.renamed(tensors, list(_created(name).state_dict()))

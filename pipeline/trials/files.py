@@ -5,6 +5,7 @@
 """
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import pyarrow as pa
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, ResourceError, reason
 from pipeline.results import Evaluation
 from pipeline.trials import predictions as predictions_file
-from pipeline.writing import replace_text
+from pipeline.writing import replace_text, replacing
 
 CARD = "card.json"
 WEIGHTS, PREDICTIONS, HISTORY, METRICS = "student.safetensors", "predictions.parquet", "history.json", "metrics.json"
@@ -33,13 +34,38 @@ def write(
     history: Sequence[Evaluation],
     predictions: pa.Table,
 ) -> None:
-    """`card` holds the trial's `metrics`, too. What stood in the folder is no longer so, and counts no more from the start."""
+    """`card` holds the trial's `metrics`, too. What stood in the folder is no longer so, and counts no more from the start.
+
+    Raises ResourceError where the folder cannot be written; the trial is then kept in a temporary folder that it names.
+    """
+    contents = {"weights": weights, "card": card, "times": times, "history": history, "predictions": predictions}
+    try:
+        _write(folder, **contents)
+    except (ResourceError, OSError) as error:
+        spare = Path(tempfile.mkdtemp(prefix="scmd-trial-"))
+        _write(spare, **contents)
+        raise ResourceError(
+            f"{folder}: the finished trial cannot be written ({reason(error)}); it is kept in {spare}: make room, and move "
+            "what is in there to where it belongs"
+        ) from error
+
+
+def _write(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    card: Mapping[str, Any],
+    times: Mapping[str, float],
+    history: Sequence[Evaluation],
+    predictions: pa.Table,
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (CARD, WEIGHTS, PREDICTIONS, HISTORY, METRICS):
         # Removed, not written over: DVC may have linked a file to its own copy.
         (folder / name).unlink(missing_ok=True)
-    save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, folder / WEIGHTS)
-    predictions_file.write(predictions, folder / PREDICTIONS)
+    with replacing(folder / WEIGHTS) as partial:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, partial)
+    with replacing(folder / PREDICTIONS) as partial:
+        predictions_file.write(predictions, partial)
     rows = [
         {
             "step": one.step,

@@ -4,6 +4,7 @@
 where none was), `pixels.npy` (rows, views, size, size, 3) the pictures. `rows.parquet` comes last: without it nothing counts.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from pipeline.engine.workers import in_order
-from pipeline.errors import InputError, reason
+from pipeline.errors import InputError, ResourceError, reason
 from pipeline.progress import track
 from pipeline.views.pictures import DrawnPictures, StoredPictures
 
@@ -59,7 +60,7 @@ def opened(folder: Path, wanted: Wanted) -> StoredPictures:
 def complete(folder: Path, wanted: Wanted, workers: int) -> int:
     """Renders what the store lacks and keeps what it has; returns how many pictures were rendered.
 
-    Raises InputError where another process renders into the same folder of stores.
+    Raises InputError where another process renders into the same folder of stores, ResourceError where there is no room.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # Beside the folder of stores, which DVC looks at.
@@ -136,9 +137,7 @@ def _grown(folder: Path, old: _Store | None, wanted: Wanted) -> _Store:
     ids += [wanted.ids[row] for row in wanted.rows if wanted.ids[row] not in known]
     shape = (len(ids), max(views, old.numbers.shape[1] if old else 0))
     numbers = np.full((*shape, columns), np.nan, np.float32)
-    pixels = np.lib.format.open_memmap(
-        _partial(folder / PIXELS), mode="w+", dtype=np.uint8, shape=(*shape, size, size, 3)
-    )
+    pixels = _room_for(_partial(folder / PIXELS), (*shape, size, size, 3))
     if old and old.numbers.shape[2] == columns:
         count, seen = old.numbers.shape[:2]
         numbers[:count, :seen] = old.numbers
@@ -146,6 +145,20 @@ def _grown(folder: Path, old: _Store | None, wanted: Wanted) -> _Store:
             end = min(start + COPIED, count)
             pixels[start:end, :seen] = old.pixels[start:end]
     return _Store(ids, numbers, pixels)
+
+
+def _room_for(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A mapped file of pictures that has its room on the disk: a disk that fills under a map ends the process by a signal."""
+    try:
+        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise ResourceError(
+            f"{path.parent}: {np.prod(shape, dtype=float) / 1e6:,.1f} MB of pixels cannot be written ({reason(error)}); make "
+            "room, or set a smaller `pixels.max_gb`, so that they are drawn while training"
+        ) from error
+    return pixels
 
 
 def _render(store: _Store, places: np.ndarray, missing: np.ndarray, wanted: Wanted, workers: int) -> None:
@@ -165,8 +178,13 @@ def _order(drawn: DrawnPictures, row: int, missing: np.ndarray) -> tuple[np.ndar
 def _replace(folder: Path, store: _Store) -> None:
     assert isinstance(store.pixels, np.memmap)
     store.pixels.flush()
-    np.save(_partial(folder / NUMBERS), store.numbers, allow_pickle=False)
-    pq.write_table(pa.table({"id": pa.array(store.ids, pa.string())}), _partial(folder / ROWS))
+    try:
+        np.save(_partial(folder / NUMBERS), store.numbers, allow_pickle=False)
+        pq.write_table(pa.table({"id": pa.array(store.ids, pa.string())}), _partial(folder / ROWS))
+    except OSError as error:
+        raise ResourceError(
+            f"{folder}: cannot be written ({reason(error)}); make room, and run the same command again"
+        ) from error
     (folder / ROWS).unlink(missing_ok=True)  # until all of the new ones stand, nothing counts
     for name in (NUMBERS, PIXELS, ROWS):
         _partial(folder / name).replace(folder / name)

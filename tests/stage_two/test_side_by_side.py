@@ -30,7 +30,7 @@ import sys
 from pipeline import cli
 from pipeline.stage_two import side_by_side
 child = "import os, time; open(str(os.getpid()), 'w').close(); time.sleep(100)"
-cli.app = lambda: side_by_side.run({name: [sys.executable, "-c", child] for name in "abc"}, 2, 1, print)
+cli.app = lambda _: side_by_side.run({name: [sys.executable, "-c", child] for name in "abc"}, 2, 1, print)
 cli.main()
 """
 

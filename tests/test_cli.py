@@ -1,0 +1,160 @@
+"""What a command imports, how it ends before its end, and where its words go."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline import cli, package
+from tests.conftest import ENVIRONMENT, ROOT, change, ok, process_scmd, run_scmd
+
+HEAVY = ("torch", "torchvision", "timm", "open_clip", "faiss")
+# Runs a command and says what heavy it imported.
+WATCHED = f"""
+import sys
+from pipeline.cli import main
+try:
+    main()
+finally:
+    print("imported:", *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+
+
+def imported(*arguments: str, cwd) -> tuple[int, str]:
+    command = [sys.executable, "-c", WATCHED, *arguments]
+    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--help",), 0),
+        (("cache", "verify", "--help"), 0),
+        (("teacher", "--colour"), 2),
+        (("students", "--jobs", "0"), 2),
+        (("nothing",), 2),
+        (("cache", "info", "CACHE"), 0),
+        (("cache", "verify", "CACHE"), 0),
+        (("cache", "diff", "CACHE", "CACHE"), 0),
+        (("cache", "verify", "nowhere"), 1),
+    ],
+)
+def test_help_usage_errors_and_a_cache_on_its_own_need_no_torch(made, tmp_path, arguments, code):
+    given = [str(made / "cache/toy/tiny") if one == "CACHE" else one for one in arguments]
+    assert imported(*given, cwd=tmp_path) == (code, "imported:")
+
+
+def test_every_command_says_what_is_true_when_it_is_stopped():
+    names = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    names |= {group.name for group in cli.app.registered_groups}
+    assert set(cli.STOPPED) <= names
+    assert names - set(cli.STOPPED) == {"samples", "report", "benchmark"}  # they write at their end, and only then
+
+
+def test_results_go_to_standard_output_and_talk_to_standard_error(ready):
+    for method in ("erm", "scmd"):
+        ok("student", "--held-out", "ink", "--method", method, cwd=ready)
+    report = run_scmd("report", cwd=ready)
+    assert report.stdout.startswith("| held out | teacher zero-shot | erm | scmd |")
+    assert report.stderr == "in results/report.md\n"
+    for arguments in (("cache", "info"), ("cache", "diff", "cache/toy/tiny", "cache/toy/tiny"), ("cache", "verify")):
+        done = run_scmd(*arguments, cwd=ready)
+        assert done.stdout
+        assert not done.stderr
+    assert "pictures to encode" in run_scmd("teacher", "--plan", cwd=ready).stdout
+    (ready / "images/ink/disc/notes.txt").write_text("")
+    ok("samples", cwd=ready)
+    assert run_scmd("samples", "--list", cwd=ready).stdout == "ink/disc/notes.txt: a file of another kind (.txt)\n"
+
+
+def test_whoever_has_read_enough_ends_it_without_a_word(ready):
+    command = f"{sys.executable} -m pipeline.cli cache info | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=ready, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.stdout == "cache/toy/tiny\n"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("how", ["before", "behind", "environment"])
+def test_the_cause_is_shown_to_who_asks(project, how):
+    (project / "configs/experiment.yaml").write_text("a: [")
+    plain = process_scmd("samples", cwd=project)
+    assert plain.returncode == 1
+    assert "Traceback" not in plain.stderr
+    arguments = {"before": ("--debug", "samples"), "behind": ("samples", "--debug"), "environment": ("samples",)}[how]
+    debugged = process_scmd(*arguments, cwd=project, env={"SCMD_DEBUG": "1"} if how == "environment" else None)
+    assert debugged.stderr.startswith(plain.stderr)  # the sentence, and beneath it
+    assert "yaml.parser.ParserError" in debugged.stderr
+    assert "The above exception was the direct cause" in debugged.stderr
+
+
+def alive(group: int) -> list[str]:
+    """Processes of a group that still run; what has ended and was not yet fetched does not."""
+    done = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 2) for line in done.stdout.splitlines()]
+    return [row[2] for row in rows if int(row[0]) == group and not row[1].startswith("Z")]
+
+
+@pytest.mark.parametrize(
+    ("command", "begun", "true"),
+    [
+        (("teacher", "--workers", "2"), "is built beside it", "finished blocks are kept"),
+        (("pixels", "--workers", "2"), None, "the pictures that were there are kept"),
+        (("student", "--held-out", "ink", "--method", "erm"), "steps of", "nothing of this trial is kept"),
+        (("students",), "steps of", "finished trials are kept"),
+        (("samples",), None, "nothing was written"),
+    ],
+)
+def test_ctrl_c_ends_a_stage_with_one_true_sentence_and_no_orphans(ready, command, begun, true):
+    """To the whole group, as a terminal sends it, and twice, as people press it."""
+    change(ready, "students/small.yaml", steps=100_000)
+    change(ready, "teachers/tiny.yaml", seed=3) if command[0] == "teacher" else None
+    log = ready / "log.txt"
+    with log.open("w") as out:
+        command = [sys.executable, "-u", "-m", "pipeline.cli", *command]
+        running = subprocess.Popen(command, cwd=ready, env=ENVIRONMENT, stderr=out, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while begun and begun not in log.read_text() and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    os.killpg(running.pid, signal.SIGINT)
+    time.sleep(0.1)
+    if running.poll() is None:
+        os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(timeout=20) == 130
+    assert not alive(running.pid)
+    told = [line for line in log.read_text().splitlines() if line.startswith("scmd: ")]
+    assert len(told) == 1
+    assert told[0].startswith(f"scmd: stopped; {true}")
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_checkout_runs_its_own_code_or_none(tmp_path):
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/cli.py").write_text("")
+    command = [sys.executable, "-P", "-c", "from pipeline.cli import main; main()", "samples"]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"this folder is a checkout of scmd, and the code that runs is {ROOT / 'pipeline'}'s" in done.stderr
+
+
+def test_what_ships_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert package.own(package.Path("pipeline/data/icons.parquet")) == ROOT / "pipeline/data/icons.parquet"
+    (tmp_path / "mine.yaml").write_text((ROOT / "configs/experiment.yaml").read_text())
+    for experiment in ("mine.yaml", "experiment"):
+        done = run_scmd("teacher", "--experiment", experiment, cwd=tmp_path)
+        assert "no samples table here; run `scmd samples` first" in done.stderr
+    assert "configs/experiment.yaml: no such file" in run_scmd("teacher", cwd=tmp_path).stderr
+
+
+def test_an_experiment_of_another_project_is_refused_where_a_second_cache_would_be_made(ready, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = run_scmd("teacher", "--experiment", str(ready / "configs/experiment.yaml"), cwd=elsewhere)
+    assert f"belongs to the project in {ready}, which has its own `cache`" in done.stderr
+    assert not list(elsewhere.iterdir())
+    assert run_scmd("teacher", "--experiment", str(ready / "configs/experiment.yaml"), cwd=ready).returncode == 0
