@@ -1,10 +1,13 @@
 """Items made by worker processes, in order: decoding and drawing run beside whoever consumes them."""
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -27,9 +30,9 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
         # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
         multiprocessing_context="spawn" if workers else None,
     )
-    with _deaf_to_interrupts():
-        iterator = iter(loader)
     try:
+        with _deaf_to_interrupts():
+            iterator = iter(loader)
         for made in iterator:
             if isinstance(made, ScmdError):
                 raise made
@@ -42,6 +45,7 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
     """Processes started within never see Ctrl-C, which a terminal sends to all: the main one ends them, and alone speaks."""
+    resource_tracker.ensure_running()  # else it is started within, and lets them hear again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -55,6 +59,17 @@ def _kill_workers() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would take their end for a crash
     for process in multiprocessing.active_children():
         process.kill()
+    for pid in _starting():
+        os.kill(pid, signal.SIGKILL)
+
+
+def _starting() -> Iterator[int]:
+    """Spawned processes that an interrupt left before they were entered as children, where the system tells of them."""
+    with suppress(OSError):
+        for listed in Path("/proc/self/task").glob("*/children"):
+            for pid in listed.read_text().split():
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    yield int(pid)
 
 
 class _Guarded(Dataset[Any]):
