@@ -10,6 +10,7 @@ import typer
 from pipeline import ending, package
 from pipeline.engine.cores import MOST_PROCESSES, cores
 from pipeline.experiment import DEFAULT
+from pipeline.progress import say
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
@@ -73,6 +74,18 @@ def rehearsed(experiment_file: Path, results: Path | None = None) -> "Plan":
     return plan
 
 
+def say_how_to_keep(stage: str, experiment_file: Path, results: Path | None = None) -> None:
+    """Of DVC's own experiment, run outside DVC: it takes what it does not know for rubbish at the next checkout."""
+    ours = experiment_file == DEFAULT and results in (None, RESULTS)
+    if (
+        ours
+        and Path("dvc.yaml").is_file()
+        and Path(".dvc").is_dir()
+        and not {"DVC_STAGE", "SCMD_WITHIN"} & os.environ.keys()
+    ):
+        say(f"this ran outside DVC, whose checkouts (`dvc exp run`) remove it: `dvc commit -f {stage}` keeps it")
+
+
 RESULTS = Path("results")
 CORES = min(cores(), MOST_PROCESSES)
 
@@ -89,6 +102,7 @@ def samples(
         stage.list_set_aside(load(experiment_file))
     else:
         stage.run(rehearsed(experiment_file))
+        say_how_to_keep("samples", experiment_file)
 
 
 @app.command()
@@ -102,7 +116,11 @@ def teacher(
     """Stage one: run CLIP once over every view and prompt, or over what a cache still lacks."""
     from pipeline.stages import teacher as stage
 
-    (stage.foretell if plan else stage.run)(rehearsed(experiment_file), workers)
+    if plan:
+        stage.foretell(rehearsed(experiment_file), workers)
+    else:
+        stage.run(rehearsed(experiment_file), workers)
+        say_how_to_keep("teacher", experiment_file)
 
 
 @app.command()
@@ -126,6 +144,7 @@ def student(
 
     plan = load(experiment_file)
     stage.run(plan, results, plan.experiment.key(held_out, method, trial))
+    say_how_to_keep("students", experiment_file, results)
 
 
 @app.command()
@@ -134,6 +153,7 @@ def students(experiment_file: ExperimentFile = DEFAULT, results: Results = RESUL
     from pipeline.stages import students as stage
 
     stage.run(rehearsed(experiment_file, results), results, jobs)
+    say_how_to_keep("students", experiment_file, results)
 
 
 @app.command()
@@ -158,6 +178,7 @@ def run(
     from pipeline.stages import run as stage
 
     stage.run(rehearsed(experiment_file, results), results, page, jobs, workers)
+    say_how_to_keep("samples teacher pixels students report", experiment_file, results)
 
 
 @app.command()
@@ -230,6 +251,7 @@ def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = C
     from pipeline.stages import cache_checks as stage
 
     stage.repaired(load(experiment_file), workers)
+    say_how_to_keep("teacher", experiment_file)
 
 
 icons = typer.Typer(help="How the embedded data set and its teacher were made (needs `pip install scmd[icons]`).")

@@ -21,6 +21,10 @@ class Section(BaseModel):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
+# What YAML makes of bare words such as `no`, `010` and `~`.
+_KINDS = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing"}
+
+
 class _Loader(yaml.SafeLoader):
     """YAML as DVC reads it too: a key twice is a fault, and 1e-3 is a number (YAML 1.2), not a string."""
 
@@ -29,6 +33,11 @@ class _Loader(yaml.SafeLoader):
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
             raise yaml.MarkedYAMLError(problem=f"key `{twice.pop()}` stands twice", problem_mark=node.start_mark)
+        if others := [key for key in keys if not isinstance(key, str)]:
+            raise yaml.MarkedYAMLError(
+                problem=f"YAML reads the key `{others[0]}` as {_KINDS.get(type(others[0]), 'no text')}; put it in quotes",
+                problem_mark=node.start_mark,
+            )
         return super().construct_mapping(node, deep)
 
 
@@ -47,7 +56,8 @@ def read_yaml(path: Path) -> object:
         raise ConfigError(f"{path}: no such file{choices}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        # PyYAML lets through what Python raises on numbers and keys that are none.
         raise ConfigError(f"{path}: not valid YAML ({reason(error)})") from error
 
 
@@ -75,6 +85,8 @@ def _sentence(fault: Mapping[str, Any], section: type[Section]) -> str:
         return f"`{key}` is not a key here" + (f" (known: {known})" if at_top else "")
     if fault["type"] == "missing":
         return f"`{key}` is missing"
+    if fault["type"] == "string_type" and type(fault["input"]) in _KINDS:
+        return f"`{key}` is {fault['input']!r}, as YAML reads this word as {_KINDS[type(fault['input'])]}; put it in quotes"
     message = fault["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
     # A whole section is told by its key alone.

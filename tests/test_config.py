@@ -1,8 +1,12 @@
 """Strict configuration: what a wrong file is told."""
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import config
 from pipeline.errors import ConfigError
@@ -67,3 +71,51 @@ def test_a_missing_file_names_its_neighbours(tmp_path):
     (tmp_path / "there.yaml").write_text("steps: 1\n")
     with pytest.raises(ConfigError, match=r"no such file; the files there are there\.yaml"):
         config.load(tmp_path / "gone.yaml", Outer)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("no", "False, as YAML reads this word as true or false"),
+        ("010", "8, as YAML reads this word as a number"),
+        ("1.10", "1.1, as YAML reads this word as a number"),
+        ("~", "None, as YAML reads this word as nothing"),
+    ],
+)
+def test_a_bare_word_that_yaml_reads_as_something_else_is_to_be_quoted(tmp_path, word, told):
+    assert f"`inner.names.1` is {told}; put it in quotes" in refused(
+        tmp_path, f"inner: {{lr: 1, names: [ink, {word}]}}\n"
+    )
+    assert "; put it in quotes" in refused(tmp_path, f"inner: {{lr: 1}}\n{word}: 3\n")
+    path = tmp_path / "it.yaml"
+    path.write_text(f"inner: {{lr: 1, names: [ink, '{word}']}}\n")
+    assert config.load(path, Outer).inner.names == ("ink", word)
+
+
+@given(st.text(max_size=80))
+def test_no_text_raises_anything_but_a_named_error(text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "it.yaml"
+        path.write_text(text, encoding="utf-8", errors="surrogatepass")
+        with contextlib.suppress(ConfigError):
+            config.load(path, Outer)
+
+
+# What YAML has besides plain words: anchors, merges, tags, documents, binary, dates, sets, sexagesimals, huge numbers.
+ODD = "&a [*a] <<: !!python/object:os.system --- ... !!binary %YAML ? | > - {} 2020-01-01 !!set 1:30 .nan .inf 9e999"
+ODDER = ["0x_", "1__2", "0b", "0o8", "\t", "é", "\x85", "2020-99-99", "!!int x", "!!timestamp x", "!!float", "[[]: 1]"]
+    " "
+)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["inner", "lr", "steps", ":", "\n", " ", "  ", "1", "'", '"', "[", "]", ",", *ODD.split(), *ODDER]), max_size=30
+    )
+)
+def test_no_odd_yaml_raises_anything_but_a_named_error(parts):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "it.yaml"
+        path.write_text("".join(parts), encoding="utf-8")
+        with contextlib.suppress(ConfigError):
+            config.load(path, Outer)

@@ -17,6 +17,11 @@ from pipeline.errors import CacheError
 PARTIAL, STAGED = ".partial", ".staged"
 
 
+def building(folder: Path) -> Path:
+    """Where a cache is built until it is whole and takes the place of `folder`."""
+    return folder.with_name(f".{folder.name}.building")
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Replaces `path` by a file with these bytes; after a crash either the old or the new one stands, whole."""
     partial = path.with_name(f"{path.name}{PARTIAL}")

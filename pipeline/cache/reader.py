@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.cache import chunks, documents, ledger, metadata
-from pipeline.cache.files import read_file, sha256
+from pipeline.cache.files import building, read_file, sha256
 from pipeline.cache.layout import (
     HEAD_FILES,
     PROMPTS,
@@ -170,6 +170,8 @@ def exists(folder: Path) -> bool:
 def require(folder: Path) -> None:
     """Raises CacheError where no cache was begun."""
     if not exists(folder):
+        if exists(unfinished := building(folder)):
+            raise CacheError(f"{folder}: this cache is not finished ({unfinished} is to become it); run `scmd teacher`")
         raise CacheError(f"{folder}: no teacher cache here; run `scmd teacher`, or `dvc pull` where a team shares it")
 
 

@@ -13,6 +13,8 @@ from pipeline.errors import reason
 
 # Goes up when the same bytes become other pixels: it is part of a teacher cache's identity.
 DECODING_VERSION = 1
+# The same in words, for the cards of students.
+DECODING = {"frame": "first", "transparency": "over white", "sixteen_bits": "high byte", "mode": "RGB"}
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF", "AVIF")
 MAX_PIXELS = 100_000_000
 # A picture whose brightest value is below this is almost black, as 12-bit data in 16-bit files become.

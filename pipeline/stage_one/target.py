@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cache import ledger, reader, writer
-from pipeline.cache.files import PARTIAL, STAGED, remove_folder, walk
+from pipeline.cache.files import PARTIAL, STAGED, building, remove_folder, walk
 from pipeline.cache.identity import first_difference, image_part
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.reader import TeacherCache
@@ -33,15 +33,21 @@ class Target:
 
 
 def choose(folder: Path, identity: dict[str, Any], rows: list[Row], views: int, block: int, chain: str) -> Target:
-    """Goes on in `folder` where its cache is of this identity or there is none; else builds beside it. Writes nothing.
+    """Goes on in `folder` where its cache is of this identity; else builds beside it. Writes nothing.
 
-    Rows are only appended, and a cache keeps its block size, its codec chain, and the rows and views that a block has begun.
+    A cache comes into `folder` when it is whole: DVC's checkouts remove what lies there and is not in `dvc.lock`. Rows are
+    only appended, and a cache keeps its block size, its codec chain, and the rows and views that a block has begun.
     """
-    old = _opened(folder)
+    old, beside = _opened(folder), building(folder)
+    begun = _usable(beside)
     if old is None:
-        return Target(folder, rows, views, block, chain, f"{folder}: a new cache", False)
+        if begun and begun.identity == identity:
+            return _extended(begun, rows, views, f"{folder}: an unfinished cache, in {beside}, goes on")
+        return Target(beside, rows, views, block, chain, f"{folder}: a new cache", False)
     if old.identity == identity:
-        return _extended(old, rows, views, f"{folder}: {len(old.rows)} of {len(rows)} samples listed")
+        there = {row.id for row in old.rows}
+        listed = sum(row.id in there for row in rows)
+        return _extended(old, rows, views, f"{folder}: {listed} of {len(rows)} samples listed")
     difference = first_difference(old.identity, identity)
     only_text = image_part(old.identity) == image_part(identity)
     found = (
@@ -49,8 +55,6 @@ def choose(folder: Path, identity: dict[str, Any], rows: list[Row], views: int, 
         if only_text
         else f"{folder}: another cache is built beside it, as {difference}"
     )
-    beside = _beside(folder)
-    begun = _usable(beside)
     if begun and begun.identity == identity:
         return _extended(begun, rows, views, found)
     if only_text:
@@ -67,7 +71,7 @@ def standing(folder: Path, rows: list[Row], attributes: Attributes, found: str =
 def recover(folder: Path) -> None:
     """After a kill, whatever it interrupted: no half-done switch, no file that waits for a decision."""
     writer.finish_switch(folder)
-    for place in (folder, _beside(folder)):
+    for place in (folder, building(folder)):
         ledger.recover(place)
 
 
@@ -75,20 +79,15 @@ def prepare(target: Target, folder: Path) -> list[Fault]:
     """Clears what is of no use and copies what is; returns what a look at a cache in use finds wrong with it."""
     if target.begun:
         if target.folder == folder:
-            remove_folder(_beside(folder))
+            remove_folder(building(folder))
         return visible_faults(reader.open_any(target.folder))
     for place in (folder, target.folder):
         _require_nothing_else(place)
-    remove_folder(_beside(folder))
+    remove_folder(building(folder))
     remove_folder(target.folder)
     if target.source:
         writer.copy_image_pass(target.source, target.folder)
     return []
-
-
-def _beside(folder: Path) -> Path:
-    """Where the successor of a cache is built."""
-    return folder.with_name(f".{folder.name}.building")
 
 
 def _require_nothing_else(folder: Path) -> None:

@@ -11,9 +11,11 @@ from pipeline.evaluation import EvaluationSet
 from pipeline.experiment.checks import require_batch, require_pair, require_splits
 from pipeline.provenance import versions
 from pipeline.results import validation
+from pipeline.samples.images import DECODING
 from pipeline.samples.splits import seed_hash
 from pipeline.stage_two import data
 from pipeline.stage_two.materials import Assignment, Materials, made_from
+from pipeline.student.backbone import size_arguments
 from pipeline.student.model import build
 from pipeline.trials import files, predictions
 from pipeline.trials.key import TrialKey
@@ -50,10 +52,12 @@ def run(
     require_room(folder, sum(tensor.nbytes for tensor in trial.averaging.model.state_dict().values()))
     training.train(trial, learnt_from, judged)
     times = {"seconds": round(trial.seconds, 1), "seconds_evaluating": round(trial.seconds_evaluating, 1)}
-    metrics = _metrics(trial, materials, judged, key)
+    backbone, metrics = materials.student.model.backbone, _metrics(trial, materials, judged, key)
     card = {
         **made_from(materials, key, assignment.method, assignment.settings),
         "classes": list(materials.samples.classes),
+        "network": {"backbone": backbone, "arguments": {"num_classes": 0, **size_arguments(backbone, materials.size)}},
+        "preprocessing": preprocessing(materials),
         "made_with": versions(trial.device, LIBRARIES),
         "metrics": metrics,
     }
@@ -67,6 +71,16 @@ def run(
         predictions=predictions.table(judged, trial.chosen.predictions, trial.drawn, trial.selected),
     )
     return {**metrics, **times}
+
+
+def preprocessing(materials: Materials) -> dict[str, Any]:
+    """From the bytes of an image to what the student takes, for who has the card and not this code."""
+    model = materials.student.model
+    return {
+        "decode": {**DECODING, "exif_orientation": materials.samples.exif},
+        "resize": {"size": materials.size, "keep_ratio": False, "filter": "bilinear", "library": "pillow"},
+        "normalise": {"divide_by": 255, "mean": list(model.mean), "std": list(model.std)},
+    }
 
 
 def _started(materials: Materials, assignment: Assignment, sources: list[str], seed: int) -> Trial:

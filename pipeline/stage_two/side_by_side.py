@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pipeline import package
 from pipeline.progress import say
 
+# Tells a command that it is a part of another, which speaks for it.
+WITHIN = "SCMD_WITHIN"
+
 
 def run(commands: Mapping[str, Sequence[str]], jobs: int, threads: int, done: Callable[[str], None]) -> list[str]:
     """Runs `jobs` of the named commands at a time, with `threads` threads each, and returns the names of those that failed.
@@ -42,7 +45,7 @@ class _Running:
 
     def run(self, name: str, command: Sequence[str], threads: int) -> int:
         """Runs a command to its end, passing on what it says line by line; returns its exit code."""
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), WITHIN: "1"}
         with self._lock:
             if self._stopped:
                 return 1

@@ -25,8 +25,7 @@ def build(name: str, pretrained: bool | str, size: int) -> tuple[Any, int]:
     cannot take, and weights that are not there or not all of the network's.
     """
     require_known(name)
-    # A transformer's positions are made for one size.
-    sized = {"img_size": size} if getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False) else {}
+    sized = size_arguments(name, size)
     if isinstance(pretrained, str):
         network = _from_file(name, Path(pretrained).expanduser(), sized)
     elif pretrained:
@@ -34,6 +33,11 @@ def build(name: str, pretrained: bool | str, size: int) -> tuple[Any, int]:
     else:
         network = _created(name, num_classes=0, **sized)
     return network, _width(name, network, size)
+
+
+def size_arguments(name: str, size: int) -> dict[str, int]:
+    """What `timm.create_model` must be told of the pictures: a transformer's positions are made for one size."""
+    return {"img_size": size} if getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False) else {}
 
 
 def require_known(name: str) -> None:

@@ -63,7 +63,8 @@ def _write(
         # Removed, not written over: DVC may have linked a file to its own copy.
         (folder / name).unlink(missing_ok=True)
     with replacing(folder / WEIGHTS) as partial:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, partial)
+        classes = {"classes": json.dumps(card["classes"])}  # by which the weights alone can name their answers
+        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, partial, classes)
     with replacing(folder / PREDICTIONS) as partial:
         predictions_file.write(predictions, partial)
     rows = [

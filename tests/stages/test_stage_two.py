@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageChops
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from pipeline import replay
@@ -20,7 +23,7 @@ from pipeline.samples.splits import is_out
 from pipeline.stage_two import data
 from pipeline.stages.gathering import gathered
 from pipeline.views.render import crop_box, render
-from tests.conftest import change, files, ok, refused
+from tests.conftest import ENVIRONMENT, ROOT, change, files, ok, refused
 
 TRIAL = "results/trials/small/ink/scmd/hparams-0/trial-0"
 PIXELS = "cache/toy/pixels-24"
@@ -89,6 +92,53 @@ def test_times_stand_with_the_metrics_and_nowhere_else(trained):
     metrics, card = (json.loads((trained / TRIAL / f"{name}.json").read_text()) for name in ("metrics", "card"))
     assert metrics.pop("seconds") >= metrics.pop("seconds_evaluating") >= 0
     assert metrics == card["metrics"]
+
+
+# Runs the README's own lines on every image of a list, and says what they answer.
+OUTSIDE = r"""
+import pathlib, re, sys
+readme, trial, *images = sys.argv[1:]
+(snippet,) = re.findall(r"```python\n(.*?)```", pathlib.Path(readme).read_text(), re.S)
+exec(re.sub(r'folder = ".*"', f"folder = {trial!r}", snippet))
+assert "pipeline" not in sys.modules
+print(json.dumps([answer(path) for path in images]))
+"""
+
+
+def test_a_trials_answers_come_again_from_its_card_and_weights_by_the_readmes_lines(project):
+    """Pillow, NumPy and timm alone, on pictures that are transparent, turned by EXIF and of all sizes."""
+    for number, path in enumerate(sorted((project / "images").rglob("*.png"))):
+        image = Image.open(path).convert("RGBA")
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+        if number % 3:
+            image = image.convert("RGB")
+        exif = Image.Exif()
+        exif[0x0112] = 1 + number % 8
+        image.save(path, exif=exif)
+    change(project, "students/small.yaml", steps=60, evaluate_every=20)
+    for stage in ("samples", "teacher", "pixels"):
+        ok(stage, cwd=project)
+    ok(*STUDENT, cwd=project)
+    samples = table.read(project / "cache/toy")
+    images = [str(project / "images" / row.key) for row in samples.rows]
+    trial = project / TRIAL
+    command = [sys.executable, "-P", "-c", OUTSIDE, str(ROOT / "README.md"), str(trial), *images]
+    environment = {**ENVIRONMENT, "PYTHONPATH": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    predicted = pq.read_table(trial / "predictions.parquet").to_pylist()
+    card = json.loads((trial / "card.json").read_text())
+    assert told == [card["classes"][row["answer"]] for row in predicted]
+    assert len(set(told)) == 2  # it has learnt to answer more than one thing
+    right = [a == row.class_name for a, row, p in zip(told, samples.rows, predicted, strict=True) if _judged(p)]
+    assert sum(right) / len(right) == card["metrics"]["accuracy"]
+    with safe_open(trial / "student.safetensors", "pt") as weights:
+        assert json.loads(weights.metadata()["classes"]) == card["classes"]
+
+
+def _judged(prediction: dict) -> bool:
+    return prediction["domain"] == "ink" and prediction["split"] == "in"
 
 
 def test_the_card_says_what_one_needs_to_use_the_student(trained):
