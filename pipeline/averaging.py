@@ -13,10 +13,12 @@ from pipeline.errors import ConfigError
 
 
 class AveragingSettings(Section):
-    """EoA averages from update `start`; a shorter run from a share of its steps."""
+    """EoA's simple moving average: one of both says where it begins."""
 
     start: int | None = Field(None, ge=1)
+    """The update from which it averages."""
     start_fraction: float | None = Field(None, gt=0, lt=1)
+    """The share of the steps after which it averages, for shorter runs."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "AveragingSettings":

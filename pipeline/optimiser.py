@@ -11,18 +11,20 @@ from pipeline.config import Section
 
 
 class OptimiserSettings(Section):
-    """Defaults are the official code's. The rate of a step is that of `schedule`, times a linear rise over `warmup` steps.
-
-    `cosine` falls from step 0 to zero after the last step; the logit scale has a rate of its own, `scale_lr`, and the same
-    schedule and weight decay.
-    """
+    """The rate of a step is that of `schedule`, times a linear rise over `warmup` steps."""
 
     name: Literal["adam", "adamw"] = "adam"
+    """Adam with L2 in the gradient, or AdamW."""
     lr: float = Field(5e-5, gt=0)
+    """Of everything but the logit scale; a method may have rates of its own."""
     scale_lr: float = Field(1e-4, gt=0)
+    """Of the logit scale, which has the same schedule and weight decay."""
     weight_decay: float = Field(0.0, ge=0)
+    """Of everything, the logit scale too."""
     schedule: Literal["constant", "cosine"] = "constant"
+    """`constant`, or `cosine`, which falls from step 0 to zero after the last."""
     warmup: int = Field(0, ge=0)
+    """Steps over which the rate rises."""
 
 
 OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}

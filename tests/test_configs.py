@@ -8,6 +8,7 @@ from pipeline.experiment.schema import Experiment
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.trials.settings import StudentSettings
+from tests import settings_page
 from tests.conftest import ROOT
 
 KINDS = {"datasets": DatasetSettings, "teachers": TeacherSettings, "students": StudentSettings, "configs": Experiment}
@@ -45,3 +46,18 @@ def test_published_counts_are_domainbeds():
         settings = config.load(ROOT / f"configs/datasets/{name}.yaml", DatasetSettings)
         assert sum(settings.expected.values()) == total
         assert list(settings.expected) == sorted(settings.domains)
+
+
+def test_the_page_of_settings_is_the_schemas():
+    """`python -m tests.settings_page` writes it."""
+    assert settings_page.PAGE.read_text(encoding="utf-8") == settings_page.page()
+
+
+def test_every_setting_has_a_meaning():
+    rows = [
+        line.split(" | ")
+        for line in settings_page.page().splitlines()
+        if line.startswith("| ") and "meaning" not in line
+    ]
+    assert len(rows) > 70
+    assert not [row[0] for row in rows if not row[-1].strip(" |")]

@@ -21,15 +21,20 @@ class PixelSettings(Section):
     """The side of the student's square pictures; a set that would need more than `max_gb` is drawn while training."""
 
     size: int = Field(ge=8)
+    """The side of the student's square pictures."""
     max_gb: float = Field(8.0, ge=0)
+    """A set of pictures larger than this is drawn while training instead of stored."""
 
 
 class Matrix(Section):
     """The trials: every held-out domain with every method and trial number."""
 
     held_out: tuple[str, ...] = Field(min_length=1)
+    """Domains that are held out, one a trial."""
     method: tuple[str, ...] = Field(min_length=1)
+    """Names under `methods`."""
     trial: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    """Numbers that seed split, initial weights and data order."""
 
     @field_validator("held_out", "method", "trial")
     @classmethod
@@ -46,12 +51,19 @@ class Experiment(Section):
     """
 
     dataset: str
+    """A file of `datasets/`, beside the experiment's or shipped."""
     images: Path
+    """The data set's `root` once more, as DVC must know which files to watch."""
     teacher: str
+    """A file of `teachers/`."""
     student: str
+    """A file of `students/`."""
     pixels: PixelSettings
+    """The student's pictures."""
     matrix: Matrix
+    """Which trials."""
     methods: dict[str, dict[str, Any]]
+    """Name in tables → settings; `method` says which it is, where the name is another."""
 
     @field_validator("images")
     @classmethod

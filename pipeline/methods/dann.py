@@ -18,11 +18,12 @@ from pipeline.methods.settings import MethodSettings
 
 
 class Settings(MethodSettings):
-    """`weight` is λ, `discriminator_lr` the discriminator's own rate (None: the student's), `hidden` the width of its layers."""
-
     weight: float = Field(1.0, ge=0)
+    """λ, of the reversed gradient."""
     discriminator_lr: float | None = Field(None, gt=0)
+    """The discriminator's own rate; without it, the student's."""
     hidden: int = Field(256, ge=1)
+    """The width of the discriminator's layers."""
 
 
 class DANN(Method):

@@ -19,6 +19,7 @@ SPREAD = 0.005
 
 class Settings(MethodSettings):
     lambda1: float = Field(1.0, ge=0)
+    """Of the distance between features."""
 
 
 class FitNet(Method):

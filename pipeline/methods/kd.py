@@ -10,7 +10,9 @@ from pipeline.methods.settings import MethodSettings
 
 class Settings(MethodSettings):
     lambda1: float = Field(0.5, ge=0)
+    """λ1, of the distillation of logits."""
     temperature: float = Field(3.0, gt=0)
+    """T, of both distributions."""
 
 
 class KD(Method):

@@ -17,10 +17,10 @@ from pipeline.student.model import Student
 
 
 class Settings(MethodSettings):
-    """`inner_lr` is α, `beta` β."""
-
     inner_lr: float = Field(5e-5, gt=0)
+    """α, of the inner step."""
     beta: float = Field(1.0, ge=0)
+    """β, of the loss on the meta-test domains."""
 
 
 class MLDG(Method):

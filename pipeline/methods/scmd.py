@@ -14,9 +14,13 @@ from pipeline.methods.settings import MethodSettings
 
 class Settings(MethodSettings):
     hard_fraction: float = Field(0.2, gt=0, le=1)
+    """p: the share of a batch, the hardest, that is learnt from."""
     lambda1: float = Field(0.5, ge=0)
+    """λ1, of the distillation of logits."""
     lambda2: float = Field(0.5, ge=0)
+    """λ2, of the cross-modality term."""
     temperature: float = Field(3.0, gt=0)
+    """T, of all distributions."""
 
 
 class SCMD(Method):

@@ -6,10 +6,9 @@ from pipeline.config import Section
 
 
 class MethodSettings(Section):
-    """`hard_fraction` p keeps the ⌊p · B⌋ hardest samples until step ⌊steps · (1 − k)⌋, k = `full_batch_fraction`.
-
-    At p = 1 the whole batch is always used, and nothing is scored.
-    """
+    """What every method may set: how much of a batch it learns from, and until when it chooses."""
 
     hard_fraction: float = Field(1.0, gt=0, le=1)
+    """p: the share of a batch, the hardest, that is learnt from; at 1 all of it, and nothing is scored."""
     full_batch_fraction: float = Field(0.25, ge=0, le=1)
+    """k: the share of the steps, at the end, that learn from whole batches."""

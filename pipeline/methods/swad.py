@@ -12,11 +12,12 @@ from pipeline.valley import ValleyMean
 
 
 class Settings(MethodSettings):
-    """Evaluations that must not fall below a valley's first (Ns), that end it together (Ne), and the ratio r (VLCS: 1.2)."""
-
     converged: int = Field(3, ge=1)
+    """Ns: evaluations that must not fall below a valley's first."""
     tolerated: int = Field(6, ge=1)
+    """Ne: evaluations that end a valley together."""
     ratio: float = Field(1.3, gt=0)
+    """r: how far the loss may rise in a valley (VLCS: 1.2)."""
 
 
 class SWAD(Method):

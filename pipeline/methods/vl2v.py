@@ -18,10 +18,10 @@ from pipeline.student.model import Student
 
 
 class Settings(MethodSettings):
-    """`image_weight` is λ; `align_fraction` the share of steps in which P alone learns (the paper: two equal runs)."""
-
     image_weight: float = Field(0.5, ge=0, le=1)
+    """λ, of the teacher's image features against the text."""
     align_fraction: float = Field(0.5, gt=0, lt=1)
+    """The share of the steps in which the projector alone learns (the paper: two equal runs)."""
 
 
 class EmbeddingPredictor(nn.Module):

@@ -11,20 +11,24 @@ from pipeline.samples import folders, parquet
 
 
 class DatasetSettings(Section):
-    """`configs/datasets/*.yaml`. `domains` and `classes` fix names and order; without them the files decide, sorted.
-
-    `expected` holds the published number of files of each domain; a different count is reported.
-    `exif: false` ignores the rotation flag (as DomainBed's loaders do), `flip: false` keeps views unmirrored.
-    """
+    """`configs/datasets/*.yaml`."""
 
     root: Path
+    """Where the images are: a folder, or a Parquet file or a folder of them."""
     format: Literal["folder", "parquet"] = "folder"
+    """`folder` is DomainBed's layout, `root/<domain>/<class>/<image>`; `parquet` has image bytes in rows."""
     columns: parquet.Columns = parquet.Columns()
+    """Of Parquet: where the parts of a sample stand."""
     domains: tuple[str, ...] | None = None
+    """The domains to use, in this order; without it, all, sorted."""
     classes: tuple[str, ...] | None = None
+    """The classes, in the order of their labels; without it, all, sorted."""
     expected: dict[str, int] | None = None
+    """The published number of files of each domain; another number is said."""
     exif: bool = True
+    """Whether EXIF turns pictures; DomainBed's loaders ignore it."""
     flip: bool = True
+    """Whether drawn views may be mirrored: not where a mirror makes a picture false (arrows, text)."""
 
     @field_validator("root")
     @classmethod

@@ -22,8 +22,11 @@ class Columns(Section):
     """Where the table keeps a sample's parts; a dot goes into a struct, as in `image.bytes`."""
 
     image: str = "image.bytes"
+    """The bytes of an image file."""
     domain: str = "domain"
+    """The domain: a name, or a number with names in the file."""
     label: str = "label"
+    """The class: a name, or a number with names in the file or in `classes`."""
 
 
 def files_of(root: Path) -> list[Path]:

@@ -14,7 +14,10 @@ class SplitSettings(Section):
     """`domainbed` reproduces its `split_dataset`; `stable` is a threshold on the hash of trial and sample id."""
 
     rule: Literal["domainbed", "stable"] = "domainbed"
+    """`domainbed` reproduces its `split_dataset`; `stable` is a threshold on the hash of trial and sample id, which
+    adding images does not move."""
     holdout_fraction: float = Field(0.2, gt=0, lt=1)
+    """The share of each domain in its out split, by which checkpoints are chosen."""
 
 
 def seed_hash(*parts: object) -> int:

@@ -8,12 +8,20 @@ from pipeline.config import Section
 
 
 class ModelSettings(Section):
-    """`pretrained` is timm's weights (true), none (false), or a file of weights; `batch_norm: frozen` keeps their statistics."""
+    """`model`: which network, from which weights, with which heads."""
 
     backbone: str = "resnet50.tv2_in1k"
+    """A model of timm, with the tag of its weights behind a dot."""
     pretrained: bool | str = True
+    """timm's weights (true), none (false), or a file: safetensors, or one by `torch.save` with tensors alone. All of the
+    network's or a refusal; a classifier in the file is left aside."""
     batch_norm: Literal["frozen", "trained"] = "frozen"
+    """`frozen` keeps the statistics of the weights it starts from, `trained` measures them."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """Before the classifier."""
     projector: Literal["linear", "mlp"] = "linear"
+    """From features into the teacher's space: `linear` without bias, or an `mlp` with one hidden layer."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """By which the student's pictures are normalised."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """By which the student's pictures are normalised."""

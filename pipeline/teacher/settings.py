@@ -15,29 +15,40 @@ class Preprocess(Section):
     """What a bare weights file does not say of its input; a tag or a `local-dir:` brings it along."""
 
     mean: tuple[float, float, float]
+    """Of each channel, of pixels from 0 to 1."""
     std: tuple[float, float, float]
+    """Of each channel."""
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    """How pictures are resized."""
     resize_mode: Literal["shortest", "squash", "longest"] = "shortest"
+    """`shortest` side and centre crop, `squash` to the square, or `longest` side and padding."""
     quick_gelu: bool
+    """Whether the weights were trained with QuickGELU, as OpenAI's were."""
 
 
 class TeacherSettings(Section):
-    """`model` is an open_clip name with `weights` as a pretrained tag or a file, or a `local-dir:` with everything.
-
-    `views` counts the clean one; `normalisation` of drawn views is CLIP's own or, as in the official code, ImageNet's.
-    `block` samples are one unit of work and of resume; `batch` pictures pass through the teacher at once.
-    """
+    """`configs/teachers/*.yaml`."""
 
     model: str
+    """A name of open_clip, or `local-dir:FOLDER` with `open_clip_config.json` and `open_clip_model.safetensors`."""
     weights: str | Path | None = None
+    """Of a name: one of open_clip's tags, or a file."""
     preprocess: Preprocess | None = None
+    """Of weights in a file: what the file does not say of its input."""
     normalisation: Literal["clip", "imagenet"] = "clip"
+    """Of drawn views: CLIP's own, or ImageNet's as in the paper's code."""
     templates: tuple[str, ...] = Field(("this is a photo of a {}",), min_length=1)
+    """Prompts; `{}` is the class, as it is spoken. Several are averaged."""
     views: int = Field(9, ge=2, le=1 << 16)
+    """Recorded views of each image, the clean one among them."""
     seed: int = 0
+    """Of the drawn views."""
     distribution: Distribution = Distribution()
+    """How views are drawn."""
     block: int = Field(1024, ge=1, le=1 << 20)
+    """Samples that are computed, written and resumed together."""
     batch: int = Field(64, ge=1)
+    """Pictures that pass through the teacher at once."""
 
     @field_validator("templates")
     @classmethod

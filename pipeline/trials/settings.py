@@ -10,13 +10,21 @@ from pipeline.student.settings import ModelSettings
 
 
 class StudentSettings(Section):
-    """Defaults are the official code's; `batch` counts images of each source domain."""
+    """`configs/students/*.yaml`; defaults are the paper's code's."""
 
     model: ModelSettings = ModelSettings()
+    """The network."""
     optimiser: OptimiserSettings = OptimiserSettings()
+    """How it learns."""
     averaging: AveragingSettings = AveragingSettings(start=300)
+    """Which weights are evaluated and shipped."""
     split: SplitSettings = SplitSettings()
+    """Which images validate."""
     steps: int = Field(5001, ge=1)
+    """Updates."""
     batch: int = Field(32, ge=1)
+    """Images of each source domain a step."""
     evaluate_every: int = Field(300, ge=1)
+    """Steps between evaluations; the best by validation is the trial's result."""
     workers: int = Field(0, ge=0)
+    """Processes that make the student's batches (0: none beside the main one)."""

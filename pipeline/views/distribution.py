@@ -27,13 +27,21 @@ class Distribution(Section):
     """How views are drawn; the defaults are the paper's. Jitters are half-widths around 1 (hue: around 0, in turns)."""
 
     scale: tuple[float, float] = (0.7, 1.0)
+    """The crop's share of the area, from and to."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """The crop's width over height, from and to."""
     flip: float = Field(0.5, ge=0, le=1)
+    """How often a view is mirrored."""
     brightness: float = Field(0.3, ge=0, lt=1)
+    """Half the width of the factor around 1."""
     contrast: float = Field(0.3, ge=0, lt=1)
+    """Half the width of the factor around 1."""
     saturation: float = Field(0.3, ge=0, lt=1)
+    """Half the width of the factor around 1."""
     hue: float = Field(0.3, ge=0, le=0.5)
+    """Half the width of the shift around 0, in turns."""
     grey: float = Field(0.1, ge=0, le=1)
+    """How often a view is grey."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Distribution":
