@@ -26,8 +26,8 @@ FILES = (
 HEAD = """\
 # Settings
 
-Every key of every configuration file, from the schema (`python -m tests.settings_page` writes this page). A key that is not here is
-a fault. "required" has no default. Paths are relative to the working folder.
+Every key of every configuration file, from the schema (`python -m tests.settings_page` writes this page). A key that is not
+here is a fault. "required" has no default. Paths are relative to the working folder.
 """
 
 

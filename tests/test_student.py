@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.errors import InputError
+from pipeline.icons.pretrain import imagenet_weights
 from pipeline.student import model as student
 from pipeline.student.backbone import weights_file
 
@@ -189,3 +190,13 @@ def test_the_hubs_weights_on_this_machine_are_told_by_their_digest(tmp_path, mon
     assert weights_file("resnet10t.c3_in1k", True) == snapshot / "model.safetensors"
     mine = build(backbone="resnet10t.c3_in1k", pretrained=True).predictor.backbone
     assert torch.equal(mine.conv1[0].weight, theirs.conv1[0].weight)
+
+
+def test_the_published_file_of_efficientnet_lite0_itself_is_loaded(capsys):
+    """The registry's package carries it: tensors in the network's order, under names of their own."""
+    file = imagenet_weights()
+    published = torch.load(file, weights_only=True)
+    mine = build(backbone="efficientnet_lite0", pretrained=str(file)).predictor.backbone
+    assert torch.equal(mine.conv_stem.weight, published["_conv_stem.weight"])
+    assert torch.equal(mine.blocks[6][0].bn3.running_var, published["_blocks.15._bn2.running_var"])
+    assert "its classifier of 1000 classes is left aside" in capsys.readouterr().err
