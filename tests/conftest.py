@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import open_clip
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
@@ -130,14 +132,26 @@ def write_images(root: Path) -> None:
                 draw_image(domain, name, number).save(folder / f"{number}.png")
 
 
+def once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills for all test processes of a run: the first makes it, the others wait."""
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    with FileLock(place / f"{name}.lock"):
+        if not (place / name / "made").exists():
+            make(place / name / "it")
+            (place / name / "made").touch()
+    return place / name / "it"
+
+
 @pytest.fixture(scope="session")
 def tiny_teacher(tmp_path_factory) -> Path:
-    return make_tiny_teacher(tmp_path_factory.mktemp("teacher") / "tiny")
+    """Never changed."""
+    return once(tmp_path_factory, "tiny-teacher", make_tiny_teacher)
 
 
-def make_tiny_teacher(folder: Path) -> Path:
+def make_tiny_teacher(folder: Path) -> None:
     """A `local-dir:` folder with a real, untrained CLIP of one layer a tower."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     towers = {
         "embed_dim": 16,
         "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
@@ -156,7 +170,6 @@ def make_tiny_teacher(folder: Path) -> Path:
         {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
         folder / "open_clip_model.safetensors",
     )
-    return folder
 
 
 def configurations(teacher: Path, root: str = "images") -> dict[str, dict]:
@@ -214,12 +227,14 @@ def project(tmp_path, tiny_teacher) -> Path:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory, tiny_teacher) -> Path:
     """A project whose samples, teacher cache and pixels are made; copied by `ready`, never changed."""
-    folder = tmp_path_factory.mktemp("made")
-    write_images(folder / "images")
-    write_configurations(folder, configurations(tiny_teacher))
-    for stage in ("samples", "teacher", "pixels"):
-        ok(stage, cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        write_images(folder / "images")
+        write_configurations(folder, configurations(tiny_teacher))
+        for stage in ("samples", "teacher", "pixels"):
+            ok(stage, cwd=folder)
+
+    return once(tmp_path_factory, "made", make)
 
 
 @pytest.fixture

@@ -1,25 +1,33 @@
 """What users expect of `dvc repro`, `dvc push` and `dvc pull`, in real repositories."""
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ENVIRONMENT, ROOT, change, configurations, write_configurations, write_images
+from pipeline.cache import reader
+from tests.conftest import ENVIRONMENT, ROOT, change, configurations, files, once, write_configurations, write_images
 
 ERM, SCMD = "erm, ink held out, trial 0", "scmd, ink held out, trial 0"
 EVERYTHING = ["samples", "teacher", "pixels", "students", ERM, SCMD, "report"]
 
 
+def attempt(*command: str, cwd: Path) -> subprocess.CompletedProcess:
+    environment = {**ENVIRONMENT, "GIT_CONFIG_GLOBAL": os.devnull}
+    if command[0] == "scmd":  # as in a checkout whose own code is installed
+        command = (sys.executable, "-m", "pipeline.cli", *command[1:])
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
 def run(*command: str, cwd: Path) -> str:
-    environment = {
-        **ENVIRONMENT,
-        "GIT_CONFIG_GLOBAL": os.devnull,
-    }
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    done = attempt(*command, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -42,16 +50,19 @@ def git(*arguments: str, cwd: Path) -> None:
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory, tiny_teacher) -> Path:
     """A repository in which `dvc repro` has run once; copied, never changed."""
-    folder = make_repository(tmp_path_factory.mktemp("repository") / "project", tiny_teacher)
-    assert repro(folder) == EVERYTHING
-    git("add", "-A", cwd=folder)
-    git("commit", "-qm", "reproduced", cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        make_repository(folder, tiny_teacher)
+        assert repro(folder) == EVERYTHING
+        git("add", "-A", cwd=folder)
+        git("commit", "-qm", "reproduced", cwd=folder)
+
+    return once(tmp_path_factory, "reproduced", make)
 
 
 def make_repository(folder: Path, teacher: Path) -> Path:
     """A repository in which nothing has run."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     write_images(folder / "images")
     write_configurations(folder, configurations(teacher))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
@@ -121,13 +132,70 @@ def test_more_of_the_matrix_runs_only_itself(repository, matrix, stages):
     assert repro(repository) == ["students", *stages, "report"]
 
 
-def test_a_clone_that_pulls_trains_without_stage_one(repository, tmp_path):
+def test_a_clone_that_pulls_trains_without_teacher_and_without_images_loses_nothing(repository, tmp_path, tiny_teacher):
+    change(repository, "teachers/tiny.yaml", model="local-dir:teacher")
+    shutil.copytree(tiny_teacher, repository / "teacher")
+    with (repository / ".gitignore").open("a") as stream:
+        stream.write("/teacher/\n")
     run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=repository)
-    git("commit", "-qam", "remote", cwd=repository)
+    repro(repository)
     run("dvc", "push", cwd=repository)
+    git("add", "-A", cwd=repository)
+    git("commit", "-qm", "shared", cwd=repository)
     clone = tmp_path / "clone"
     git("clone", "-q", str(repository), str(clone), cwd=tmp_path)
-    shutil.copytree(repository / "images", clone / "images")
     run("dvc", "pull", "--allow-missing", cwd=clone)
+    assert not (clone / "teacher").exists()
+    # Without the images: DVC's own sentence, as it looks at them first, and all that was pulled is still there.
+    before = files(clone / "cache")
+    done = attempt("dvc", "repro", cwd=clone)
+    assert done.returncode != 0
+    assert f"No such file or directory: '{clone}/images'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(clone / "cache") == before
+    assert "| ink |" in run("scmd", "report", cwd=clone)
+    # With them: no stage of the teacher's.
+    shutil.copytree(repository / "images", clone / "images")
     change(clone, "students/small.yaml", steps=5)
     assert repro(clone) == ["pixels", "students", ERM, SCMD, "report"]
+
+
+def test_a_cache_made_outside_dvc_says_what_keeps_it_through_an_experiment(repository):
+    change(repository, "teachers/tiny.yaml", seed=5)
+    git("commit", "-qam", "another seed", cwd=repository)
+    told = run("scmd", "teacher", "--workers", "0", cwd=repository)
+    (command,) = re.findall("`(dvc commit .*)` keeps it", told)
+    run(*command.split(), cwd=repository)
+    git("commit", "-qam", "kept", cwd=repository)
+    output = run("dvc", "exp", "run", "-S", "configs/students/small.yaml:steps=5", "teacher", cwd=repository)
+    assert ran(output) == []
+    assert reader.open_complete(repository / "cache/toy/tiny").identity["drawing"]["seed"] == 5
+
+
+def test_an_interrupted_stage_one_loses_no_finished_block_to_an_experiment(repository):
+    change(repository, "teachers/tiny.yaml", seed=6)
+    git("commit", "-qam", "another seed", cwd=repository)
+    building = repository / "cache/toy/.tiny.building"
+    running = subprocess.Popen(["dvc", "repro", "teacher"], cwd=repository, env=ENVIRONMENT, start_new_session=True)
+    while not (building / "ledger/0.json").exists() and running.poll() is None:
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    # A lock that DVC leaves behind when it is killed.
+    (repository / ".dvc/tmp/rwlock").unlink(missing_ok=True)
+    finished = json.loads((building / "ledger/0.json").read_text())["files"]
+    output = run("dvc", "exp", "run", "teacher", cwd=repository)
+    (pictures,) = re.findall(r"(\d+) pictures went through the teacher", output)
+    assert 0 < int(pictures) <= 36 * 3 - 16 * 3  # the first block of sixteen samples was there
+    ledger = json.loads((repository / "cache/toy/tiny/ledger/0.json").read_text())["files"]
+    assert {path: ledger[path] for path in finished if "logits" not in path}.items() <= ledger.items()
+
+
+def test_an_experiment_elsewhere_runs_its_own_code(repository):
+    """As a queued one does, in a folder of its own, where only what git knows is."""
+    (repository / ".gitignore").write_text((repository / ".gitignore").read_text().replace("/images/\n", ""))
+    git("add", "-A", cwd=repository)
+    git("commit", "-qm", "images", cwd=repository)
+    path = repository / "pipeline/stages/samples.py"
+    path.write_text(path.read_text().replace("samples in {plan", "MARKED samples in {plan"))
+    assert "36 MARKED samples in" in run("dvc", "exp", "run", "--temp", "-n", "marked", "samples", cwd=repository)

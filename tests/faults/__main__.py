@@ -68,7 +68,8 @@ def _flipped_for_the_command(room: Path) -> Iterator[Verdict]:
 
 
 def _project(room: Path) -> Path:
-    project = make_repository(room / "project", make_tiny_teacher(room / "teacher"))
+    make_tiny_teacher(room / "teacher")
+    project = make_repository(room / "project", room / "teacher")
     ok("samples", cwd=project)
     return project
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
@@ -361,7 +361,7 @@ def flipped_for_the_command(folder: Path, count: int, random: np.random.Generato
 def command(*arguments: str) -> tuple[int, str]:
     """Exit code and words of `scmd`, in this process."""
     said = io.StringIO()
-    with mock.patch.object(sys, "argv", ["scmd", *arguments]), redirect_stderr(said):
+    with mock.patch.object(sys, "argv", ["scmd", *arguments]), redirect_stderr(said), redirect_stdout(said):
         try:
             cli.main()
         except SystemExit as done:

@@ -246,7 +246,7 @@ def test_parquet_runs_the_same_pipeline(tmp_path, tiny_teacher, made):
 
 def test_a_source_domain_with_nothing_to_validate_on_is_refused(ready):
     change(ready, "students/small.yaml", split={"holdout_fraction": 0.01})
-    assert "has no image in its out split, by which the checkpoint is chosen" in refused(*STUDENT, cwd=ready)
+    assert "has no image in its out split of trial 0, by which the checkpoint is chosen" in refused(*STUDENT, cwd=ready)
     assert not (ready / "results").exists()
 
 

@@ -20,6 +20,7 @@ from tests.cache.test_hostile import sign
 from tests.conftest import ENVIRONMENT, change, draw_image, files, ok, refused
 
 CACHE = "cache/toy/tiny"
+BUILDING = "cache/toy/.tiny.building"
 
 
 def passed(output: str) -> int:
@@ -121,8 +122,9 @@ def test_killed_and_run_again_it_goes_on_by_blocks(project, kills):
     done = 0
     for number in range(kills):
         kill_after_block(project, 2 + 3 * number)
-        done = len(list((project / CACHE / "ledger").glob("[0-9]*.json")))
-        assert done < 18
+        done = len(list((project / BUILDING / "ledger").glob("[0-9]*.json")))
+        assert 0 < done < 18
+        assert not (project / CACHE).exists()  # it comes into its place when it is whole
     output = ok("teacher", cwd=project)
     assert 0 < passed(output) <= (18 - done + 1) * 2 * 3
     assert files(project / CACHE) == whole
@@ -132,7 +134,7 @@ def kill_after_block(project, block: int) -> None:
     """Runs stage one and sends SIGKILL to it and its workers once the ledger of `block` is there."""
     command = [sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "0"]
     running = subprocess.Popen(command, cwd=project, env=ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True)
-    ledger = project / CACHE / "ledger" / f"{block}.json"
+    ledger = project / BUILDING / "ledger" / f"{block}.json"
     deadline = time.monotonic() + 120
     while not ledger.exists():
         assert time.monotonic() < deadline
@@ -157,7 +159,7 @@ def test_a_teacher_that_answers_with_no_numbers_stops_the_build_and_names_the_sa
     ok("samples", cwd=project)
     sentence = refused("teacher", cwd=project)
     assert "sample clay/disc/0.png: the teacher's features hold NaN or infinity" in sentence
-    assert list((project / CACHE / "ledger").iterdir()) == [project / CACHE / "ledger/head.json"]
+    assert list((project / BUILDING / "ledger").iterdir()) == [project / BUILDING / "ledger/head.json"]
 
 
 def test_a_plan_says_what_will_be_computed_and_does_nothing(project):
@@ -185,7 +187,7 @@ def test_a_worker_that_the_system_kills_ends_the_run_by_name_and_the_next_goes_o
     ok("samples", cwd=project)
     command = [sys.executable, "-m", "pipeline.cli", "teacher", "--workers", "1"]
     running = subprocess.Popen(command, cwd=project, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    while not (project / CACHE / "ledger/0.json").exists():
+    while not (project / BUILDING / "ledger/0.json").exists():
         assert running.poll() is None
         time.sleep(0.01)
     os.kill(worker_of(running.pid), signal.SIGKILL)
@@ -193,7 +195,8 @@ def test_a_worker_that_the_system_kills_ends_the_run_by_name_and_the_next_goes_o
     assert running.returncode == 1
     assert "Traceback" not in said
     assert "scmd: a worker process died" in said
-    assert "whole as far as it goes" in refused("cache", "verify", cwd=project)
+    assert "this cache is not finished" in refused("cache", "verify", cwd=project)
+    assert "whole as far as it goes" in refused("cache", "verify", BUILDING, cwd=project)
 
 
 def worker_of(pid: int) -> int:
