@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.cache import reader
 from pipeline.cache.identity import require_same
 from pipeline.cache.layout import FORMAT, VIEW_ARRAYS
@@ -61,4 +63,16 @@ def open_matching(folder: Path, settings: TeacherSettings, samples: Samples) -> 
             f"{folder}: {cache.shape.views} views where the teacher's configuration asks for "
             f"{settings.views}; run `scmd teacher` to add them"
         )
+    _require_present(cache, samples, settings.views)
     return cache
+
+
+def _require_present(cache: TeacherCache, samples: Samples, views: int) -> None:
+    """Raises CacheError where views of a sample were not made, as its image was gone at that time and is there again."""
+    missing = np.asarray(cache.absent()[:, :views].any(1))
+    key_of = {sample.id: sample.key for sample in samples.rows}
+    if back := [key_of[row.id] for row, lacks in zip(cache.rows, missing, strict=True) if lacks and row.id in key_of]:
+        raise CacheError(
+            f"{cache.folder}: {len(back)} images were gone when some of their views were made, and are there again, first "
+            f"{back[0]}; run `scmd teacher` to add them"
+        )

@@ -10,13 +10,14 @@ from pipeline.errors import CacheError, InputError
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.loading import loader
 from pipeline.samples.table import Samples
-from pipeline.views.distribution import in_known_columns, is_drawable
+from pipeline.views.distribution import CLEAN, in_known_columns, is_drawable
 from pipeline.views.pictures import DrawnPictures
 from pipeline.views.pixels import Wanted
 
 
 def recorded_views(cache: TeacherCache) -> np.ndarray:
-    """(N, V, 11): how every view of every row was drawn, by the columns that the cache says it has.
+    """(N, V, 11): how every view of every row was drawn, by the columns that the cache says it has; of views that were not
+    made, as their image was gone, the clean view's numbers.
 
     Raises CacheError for columns or numbers by which nothing can be drawn.
     """
@@ -24,6 +25,7 @@ def recorded_views(cache: TeacherCache) -> np.ndarray:
         numbers = in_known_columns(cache.column("views"), cache.attributes.view_columns)
     except InputError as error:
         raise CacheError(f"{cache.folder}: its {error}") from error
+    numbers[cache.absent()] = CLEAN
     if not (good := is_drawable(numbers)).all():
         row, view = (int(at) for at in np.argwhere(~good)[0])
         raise CacheError(f"{cache.folder}: row {row}, view {view}: its eleven numbers are not those of a view")

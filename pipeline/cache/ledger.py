@@ -4,6 +4,7 @@ An entry names size and SHA-256 of a file as stored; the ledger carries a digest
 What no ledger names does not count, whatever lies on the disk.
 """
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Mapping, Set
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.cache import documents
 from pipeline.cache.files import (
@@ -38,11 +39,27 @@ Result = TypeVar("Result")
 
 
 class Entry(Section):
-    """A file of the cache; `rows` counts the samples in a block's chunk and is 0 for other files."""
+    """A file of the cache; `rows` counts the samples in a block's chunk and is 0 for other files.
+
+    `absent` are those of the rows, counted in their block and growing, whose image was gone when the chunk was made: fill stands
+    for them, and no reader takes it. It is written only where there are any; who does not know it refuses the ledger.
+    """
 
     size: int = Field(ge=0, le=1 << 40)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     rows: int = Field(0, ge=0, le=BLOCK_LIMIT)
+    absent: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _absent_of_rows(self) -> "Entry":
+        growing = all(one < other for one, other in itertools.pairwise(self.absent))
+        if self.absent and not (growing and self.absent[0] >= 0 and self.absent[-1] < self.rows):
+            raise ValueError("`absent` must be growing numbers of rows")
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands in the ledger."""
+        return self.model_dump(exclude=set() if self.absent else {"absent"})
 
 
 class _Document(Section):
@@ -85,8 +102,12 @@ class Ledger:
         """How many samples a listed chunk holds; 0 where it is not listed."""
         return self.files[path].rows if path in self.files else 0
 
+    def absent_of(self, path: str) -> tuple[int, ...]:
+        """Rows of a listed chunk, counted in its block, for which fill stands."""
+        return self.files[path].absent if path in self.files else ()
+
     def body(self) -> bytes:
-        files = {path: entry.model_dump() for path, entry in self.files.items()}
+        files = {path: entry.plain() for path, entry in self.files.items()}
         origin = {"origin": self.origin.model_dump()} if self.origin else {}
         return canonical({"files": files, **origin, "provenance": list(self.provenance)})
 

@@ -13,6 +13,7 @@ from pipeline.cache import chunks, documents, ledger, metadata
 from pipeline.cache.files import building, read_file, sha256
 from pipeline.cache.layout import (
     HEAD_FILES,
+    IMAGE_ARRAYS,
     PROMPTS,
     ROWS,
     TEXT,
@@ -135,6 +136,17 @@ class TeacherCache:
                 f"{self.folder}: another cache took its place while this one was read; run the command again"
             )
         return now
+
+    def absent(self) -> np.ndarray:
+        """(N, V) bool: of which views of which rows nothing was made, as their images were gone."""
+        absent = np.zeros((self.shape.samples, self.shape.views), bool)
+        for block in range(self.shape.blocks):
+            listed, start = self.block_ledger(block), block * self.shape.block
+            for view in range(self.shape.views):
+                for array in IMAGE_ARRAYS:
+                    rows = listed.absent_of(chunk_path(array, block, view))
+                    absent[[start + row for row in rows if start + row < self.shape.samples], view] = True
+        return absent
 
     def content_digest(self) -> str:
         """SHA-256 over the digests of all ledgers: equal caches, byte for byte, have equal digests."""

@@ -32,7 +32,10 @@ HEAD_PATHS = HEAD_FILES | {ledger.path_of(HEAD)}
 
 @dataclass(frozen=True)
 class Work:
-    """Rows `first` … of a block are missing in these views of these arrays (rows before stand there already)."""
+    """Rows `first` … of a block are missing in these views of these arrays (rows before stand there already).
+
+    Of these only the rows whose image is there are made (`Writer.rows_of`).
+    """
 
     block: int
     first: int
@@ -45,6 +48,7 @@ class Writer:
     """A cache under construction in `folder`. Everything in it is decided before the first write.
 
     Files in `harmed` are known not to be what their ledger lists: they count as missing, as does all of a harmed ledger.
+    `gone` are rows whose images are not among the samples any more: what stands of them is kept, and nothing is made.
     """
 
     folder: Path
@@ -53,6 +57,7 @@ class Writer:
     origins: Origins
     provenance: dict[str, Any]
     harmed: Set[str] = frozenset()
+    gone: Set[int] = frozenset()
 
     def write_head(
         self, attributes: Attributes, rows: list[Row], texts: list[list[str]], text_embeddings: np.ndarray
@@ -78,10 +83,14 @@ class Writer:
             if listed.origin is None and listed.files:
                 ledger.commit(self.folder, ledger.name_of(block), {}, listed, listed.without(listed.logits()))
 
-    def rows_of(self, work: Work) -> range:
-        """The rows that some work makes."""
+    def block_of(self, work: Work) -> range:
+        """The rows that are missing."""
         start = work.block * self.shape.block
         return range(start + work.first, start + self.shape.rows(work.block))
+
+    def rows_of(self, work: Work) -> list[int]:
+        """The rows that some work on images makes."""
+        return [row for row in self.block_of(work) if row not in self.gone]
 
     def missing(self, arrays: tuple[str, ...]) -> list[Work]:
         """What is still to compute of some arrays, block by block; views with the same gaps together."""
@@ -103,27 +112,34 @@ class Writer:
         gaps: dict[int, list[str]] = {}
         for name in arrays:
             path = chunk_path(name, block, view)
-            done = 0 if path in self.harmed else listed.rows_of(path)
+            start = block * self.shape.block
+            came_back = any(start + row not in self.gone for row in listed.absent_of(path))
+            done = 0 if path in self.harmed or came_back else listed.rows_of(path)
             if done < self.shape.rows(block):
                 gaps.setdefault(done, []).append(name)
         return gaps
 
     def write(self, work: Work, arrays: Mapping[str, np.ndarray]) -> None:
-        """Name → (rows − first, len(work.views), width): chunks, and with them the block's ledger, in one commit."""
+        """Name → (rows, len(work.views), width): chunks, and with them the block's ledger, in one commit.
+
+        The rows are `rows_of(work)`; of logits, which follow from what stands, all from `work.first` on.
+        """
         name, text = ledger.name_of(work.block), self._text()
         before = ledger.read(self.folder, name)
         rows = self.shape.rows(work.block)
+        kept = self._usable(before, work.block, text)
         files, entries, outdated = {}, {}, set()
         for array, values in arrays.items():
             for at, view in enumerate(work.views):
                 path = chunk_path(array, work.block, view)
-                data = encode(self._chunk(work, array, view, values[:, at], before), self.chain)
-                files[path], entries[path] = data, Entry(size=len(data), sha256=sha256(data), rows=rows)
+                chunk, absent = self._chunk(work, array, view, values[:, at], kept)
+                data = encode(chunk, self.chain)
+                files[path], entries[path] = data, Entry(size=len(data), sha256=sha256(data), rows=rows, absent=absent)
                 if array == "image_features" and not work.first and before.files.get(path) != entries[path]:
                     # Logits follow from the stored features: those of others do not belong to these. Where rows were
                     # only added, the earlier ones stay.
                     outdated.add(chunk_path("logits", work.block, view))
-        kept = self._usable(before, work.block, text).without(outdated)
+        kept = kept.without(outdated)
         has_logits = "logits" in arrays or kept.logits()
         # What a block without an origin keeps stays unknown.
         unknown = bool(kept.files) and before.origin is None
@@ -157,14 +173,22 @@ class Writer:
         entry = ledger.read(self.folder, HEAD).files.get(TEXT_CHUNK)
         return entry.sha256 if entry else ""
 
-    def _chunk(self, work: Work, array: str, view: int, values: np.ndarray, before: Ledger) -> np.ndarray:
-        spec = VIEW_ARRAYS[array]
+    def _chunk(
+        self, work: Work, array: str, view: int, values: np.ndarray, kept: Ledger
+    ) -> tuple[np.ndarray, tuple[int, ...]]:
+        """A chunk with what stands and what is new, and the rows of which there is neither."""
+        spec, path = VIEW_ARRAYS[array], chunk_path(array, work.block, view)
         chunk = np.zeros(spec.chunk(self.shape), spec.dtype)
-        if work.first:
-            old = chunks.read(self.folder, before, self.shape, self.chain, array, work.block, view)
-            chunk[: work.first, 0] = old[: work.first]
-        chunk[work.first : self.shape.rows(work.block), 0] = values
-        return chunk
+        known = set()
+        if path in kept.files and path not in self.harmed:
+            count = kept.rows_of(path)
+            old = chunks.read(self.folder, kept, self.shape, self.chain, array, work.block, view)
+            chunk[:count, 0] = old[:count]
+            known = set(range(count)) - set(kept.absent_of(path))
+        start, rows = work.block * self.shape.block, self.shape.rows(work.block)
+        made = range(work.first, rows) if array == "logits" else [row - start for row in self.rows_of(work)]
+        chunk[made, 0] = values
+        return chunk, tuple(sorted(set(range(rows)) - known - set(made)))
 
     def read(self, array: str, work: Work) -> np.ndarray:
         """(rows − first, len(work.views), width): what stands of the rows and views of `work`."""

@@ -24,10 +24,7 @@ class Loader:
     def __call__(self, row: int) -> Image.Image:
         sample = self.samples[row]
         if sample is None:
-            raise InputError(
-                f"row {row} of the teacher cache needs an image that is no longer among the samples; restore the image, "
-                "or remove the cache and build it without"
-            )
+            raise InputError(f"row {row} of the teacher cache is of an image that is no longer among the samples")
         try:
             data = self.images.read(sample.key)
         except OSError as error:

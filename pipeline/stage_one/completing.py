@@ -39,7 +39,7 @@ def complete(task: Task, target: Target, harmed: Set[str], workers: int) -> None
     """Computes what a target lacks, and what is known to be harmed, and puts the cache in its place."""
     require_countable(task.shape(target), task.folder)
     cache, pictures, attributes = task.writer(target, harmed), task.pictures(target.rows), task.attributes(target)
-    _require_images(task, cache, pictures)
+    _say_what_is_gone(cache)
     head_stands = _head_stands(target, attributes, harmed)
     if not head_stands or cache.missing(tuple(VIEW_ARRAYS)):
         require_writable(target.folder)
@@ -76,13 +76,15 @@ def _head_stands(target: Target, attributes: Attributes, harmed: Set[str]) -> bo
     return cache.attributes == attributes and cache.rows == target.rows
 
 
-def _require_images(task: Task, cache: Writer, images: TeacherViews) -> None:
-    """Raises InputError, before anything is written, where an image that is to be encoded is gone from the samples."""
-    there = {sample.id for sample in task.samples.rows}
-    for work in cache.missing(IMAGE_ARRAYS):
-        for row in cache.rows_of(work):
-            if cache.origins.rows[row].id not in there:
-                images.load(row)
+def _say_what_is_gone(cache: Writer) -> None:
+    """Rows whose new views stay unfinished, as their images are not among the samples any more."""
+    rows = {row for work in cache.missing(IMAGE_ARRAYS) for row in cache.block_of(work) if row in cache.gone}
+    if rows:
+        first = cache.origins.rows[min(rows)].id
+        say(
+            f"{len(rows)} images are gone, first that of id {first[:12]}: what stands of them is kept, what is missing is "
+            "not made, and no student reads it"
+        )
 
 
 def _write_head(task: Task, target: Target, cache: Writer, attributes: Attributes) -> None:
@@ -132,7 +134,7 @@ def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: Teach
 def _encode(
     clip: Clip,
     made: Iterator[tuple[np.ndarray, np.ndarray]],
-    rows: range,
+    rows: list[int],
     work: Work,
     images: TeacherViews,
     settings: TeacherSettings,
@@ -152,13 +154,15 @@ def _encode(
             _require_finite(features[-1], batch_rows, images)
         probes += [[probe(picture) for picture in pictures] for pictures in pixels]
         numbers += [drawn_numbers for _, drawn_numbers in batch]
+    if not rows:  # of a block whose images are all gone
+        return {name: np.zeros((0, len(work.views), 1), VIEW_ARRAYS[name].dtype) for name in work.arrays}
     made_arrays = {"pixel_probe": np.array(probes, np.uint8), "views": np.stack(numbers)}
     if features:
         made_arrays["image_features"] = np.concatenate(features)
     return {name: made_arrays[name] for name in work.arrays}
 
 
-def _require_finite(features: np.ndarray, rows: range, images: TeacherViews) -> None:
+def _require_finite(features: np.ndarray, rows: list[int], images: TeacherViews) -> None:
     """(B, V, D). Raises TeacherError naming the first sample whose features are no numbers."""
     bad = ~np.isfinite(features).all((1, 2))
     if bad.any():

@@ -69,7 +69,9 @@ class Task:
     def writer(self, target: Target, harmed: Set[str]) -> Writer:
         provenance = {**versions(self.clip.device, LIBRARIES), "batch": self.settings.batch}
         origins = Origins.of_cache(self.identity, target.rows, target.block)
-        return Writer(target.folder, self.shape(target), target.chain, origins, provenance, harmed)
+        there = {sample.id for sample in self.samples.rows}
+        gone = frozenset(at for at, row in enumerate(target.rows) if row.id not in there)
+        return Writer(target.folder, self.shape(target), target.chain, origins, provenance, harmed, gone)
 
     def pictures(self, rows: Sequence[Row]) -> TeacherViews:
         return TeacherViews(

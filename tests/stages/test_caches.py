@@ -1,12 +1,15 @@
 """`scmd cache`: told, compared, verified and mended through the command line."""
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.cache import ledger, reader
-from pipeline.cache.layout import METADATA, encode
+from pipeline.cache.files import sha256
+from pipeline.cache.layout import METADATA, VIEW_ARRAYS, encode
 from pipeline.cache.rows import read_rows, rows_file
 from pipeline.cache.writer import HEAD_PATHS
 from pipeline.experiment import places
@@ -16,6 +19,7 @@ from tests.cache.test_hostile import sign
 from tests.conftest import change, draw_image, files, ok, refused, run_scmd
 from tests.stages.test_stage_one import CACHE, passed
 
+STUDENT = ("student", "--held-out", "ink", "--method", "scmd")
 CHUNK = "image_features/c/1/2/0"
 
 
@@ -246,14 +250,95 @@ def test_more_chunks_than_a_reader_takes_are_refused_before_anything_is_written(
 
 
 def test_a_removed_image_makes_no_trap_of_more_views(ready):
-    before = files(ready / CACHE)
+    image = ready / "images/neon/square/1.png"
+    data = image.read_bytes()
+    image.unlink()
+    ok("samples", cwd=ready)
+    assert passed(ok("teacher", cwd=ready)) == 0
+    change(ready, "teachers/tiny.yaml", views=5)
+    assert "70 pictures to encode" in ok("teacher", "--plan", cwd=ready)
+    told = ok("teacher", cwd=ready)
+    assert f"1 images are gone, first that of id {sha256(data)[:12]}" in told
+    assert passed(told) == 35 * 2
+    assert "1 samples have not all views" in ok("cache", "info", cwd=ready)
+    ok("cache", "verify", "--replay", "50", "--against-teacher", "50", cwd=ready)
+    assert passed(ok("teacher", cwd=ready)) == 0
+    # A student learns from the others.
+    ok("pixels", cwd=ready)
+    ok("student", "--held-out", "ink", "--method", "scmd", cwd=ready)
+    # It comes back: a student is not given its fill, and stage one makes what is missing.
+    image.write_bytes(data)
+    ok("samples", cwd=ready)
+    assert "1 images were gone when some of their views were made, and are there again" in refused(*STUDENT, cwd=ready)
+    ok("teacher", cwd=ready)
+    assert "gone  " not in ok("cache", "info", cwd=ready)
+    ok("cache", "verify", "--replay", "50", "--against-teacher", "50", cwd=ready)
+    ok("pixels", cwd=ready)
+    ok(*STUDENT, cwd=ready)
+
+
+def test_what_stands_of_gone_images_outlives_the_return_of_another(ready):
+    """One is gone before two views are added, another after: what was made of each while it was there stays."""
+    early, late = (ready / f"images/neon/square/{number}.png" for number in (1, 2))
+    data = early.read_bytes()
+    early.unlink()
+    ok("samples", cwd=ready)
+    change(ready, "teachers/tiny.yaml", views=5)
+    ok("teacher", cwd=ready)
+    cache = reader.open_complete(ready / CACHE)
+    row = next(at for at, one in enumerate(cache.rows) if one.id == sha256(late.read_bytes()))
+    before = {name: cache.column(name)[row] for name in VIEW_ARRAYS}
+    late.unlink()
+    early.write_bytes(data)
+    ok("samples", cwd=ready)
+    ok("teacher", cwd=ready)
+    cache = reader.open_complete(ready / CACHE)
+    assert not cache.absent().any()
+    assert all(np.array_equal(cache.column(name)[row], before[name]) for name in VIEW_ARRAYS)
+
+
+def test_a_damaged_block_of_which_an_image_is_gone_is_repaired_without_it(ready):
+    gone = ready / "images/neon/square/1.png"
+    digest = sha256(gone.read_bytes())
+    gone.unlink()
+    ok("samples", cwd=ready)
+    row = next(at for at, one in enumerate(reader.open_complete(ready / CACHE).rows) if one.id == digest)
+    (ready / CACHE / f"image_features/c/{row // 16}/1/0").unlink()
+    assert "1 images are gone" in ok("cache", "repair", cwd=ready)
+    assert np.argwhere(reader.open_complete(ready / CACHE).absent()).tolist() == [[row, 1]]
+    ok("cache", "verify", "--against-teacher", "50", cwd=ready)
+
+
+def test_whoever_does_not_know_absent_rows_refuses_the_ledger(ready):
+    """Readers of format 1 before there were any: an entry had three keys, and another was a fault."""
     (ready / "images/neon/square/1.png").unlink()
     ok("samples", cwd=ready)
     change(ready, "teachers/tiny.yaml", views=4)
-    assert "needs an image that is no longer among the samples" in refused("teacher", cwd=ready)
-    assert files(ready / CACHE) == before
-    change(ready, "teachers/tiny.yaml", views=3)
-    assert passed(ok("teacher", cwd=ready)) == 0
+    ok("teacher", cwd=ready)
+    keys = [
+        set(entry)
+        for path in (ready / CACHE / "ledger").glob("[0-9]*.json")
+        for entry in json.loads(path.read_text())["files"].values()
+    ]
+    assert {"size", "sha256", "rows"} in keys
+    assert {"size", "sha256", "rows", "absent"} in keys
+
+
+def test_a_block_whose_images_are_all_gone_keeps_what_stands(ready):
+    for name in ("disc", "square"):
+        for image in (ready / "images/clay" / name).iterdir():
+            image.unlink()
+        for number in range(70, 73):
+            draw_image("clay", name, number).save(ready / f"images/clay/{name}/{number}.png")
+    for number in range(4):
+        (ready / f"images/ink/disc/{number}.png").unlink()  # the rest of the first block of sixteen
+    ok("samples", cwd=ready)
+    change(ready, "teachers/tiny.yaml", views=4)
+    assert "16 images are gone" in ok("teacher", cwd=ready)
+    cache = reader.open_complete(ready / CACHE)
+    assert cache.absent()[:16, 3].all()
+    assert cache.absent().sum() == 16
+    ok("cache", "verify", "--replay", "50", "--against-teacher", "50", cwd=ready)
 
 
 def test_what_an_older_head_does_not_have_is_given_up_by_repair(ready):
