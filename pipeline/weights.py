@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import shlex
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,13 @@ _WRAPPERS = ("_orig_mod.", "module.")
 # How a user gets at the tensors of files that are not read here; `f` is the file.
 _SCRIPT = 'torch.jit.load(f, map_location="cpu").state_dict()'
 _PICKLE = 'torch.load(f, map_location="cpu", weights_only=False)["state_dict"]'
+
+
+# What the libraries raise on files that are none of theirs, or damaged.
+_DAMAGE = (
+    *(pickle.UnpicklingError, SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError),
+    *(TypeError, AttributeError, AssertionError, ArithmeticError, zipfile.BadZipFile),
+)
 
 
 def read(file: Path) -> dict[str, Tensor]:
@@ -51,8 +59,10 @@ def _loaded(file: Path) -> Any:
     try:
         if start[8:9] == b"{" or file.suffix == ".safetensors":
             return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles: it loads, or is an error
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except _DAMAGE as error:
         if is_out_of_memory(error):
             raise
         if foreign := re.search(r"GLOBAL (\S+)", str(error)):
@@ -68,7 +78,7 @@ def _is_script(file: Path) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
             return any(name.endswith(("/constants.pkl", "/code/")) or "/code/" in name for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except _DAMAGE:
         return False
 
 

@@ -39,10 +39,7 @@ def decode(data: bytes, *, exif: bool) -> Image.Image:
     if not data:
         raise UnreadableError("empty file")
     try:
-        with (
-            _without_warnings(),
-            Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name != "MPO"]) as image,
-        ):
+        with _without_warnings(), _opened(data) as image:
             if image.format not in FORMATS:
                 raise UnreadableError(f"format {image.format} is not read")
             if image.width * image.height > MAX_PIXELS:
@@ -82,6 +79,31 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+def _opened(data: bytes) -> Image.Image:
+    formats = [name for name in FORMATS if name != "MPO"]
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:
+        # Pillow reads a JPEG's resolution from its EXIF, and gives up where that is odd.
+        plain = _without_exif(data)
+        if plain == data:
+            raise
+        return Image.open(io.BytesIO(plain), formats=formats)
+
+
+def _without_exif(data: bytes) -> bytes:
+    """A JPEG without its EXIF segments, which stand before its pixels; anything else as it is."""
+    if not data.startswith(b"\xff\xd8"):
+        return data
+    kept, at = data[:2], 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda" and at + 4 <= len(data):
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] != 0xE1 or data[at + 4 : at + 8] != b"Exif":
+            kept += data[at:end]
+        at = max(end, at + 2)
+    return kept + data[at:]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import json
 from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from pipeline.config import Section
 from pipeline.errors import InputError, reason
 from pipeline.samples.table import Found
 
+_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, IndexError)
 # Rows that are read at a time.
 BATCH = 64
 
@@ -48,15 +51,13 @@ def scan(root: Path, columns: Columns, domains: tuple[str, ...] | None, classes:
         file = _open(path)
         domain_column, label_column = (_column(file, path, name) for name in (columns.domain, columns.label))
         _require_bytes(file, path, _column(file, path, columns.image))
-        table = file.read([domain_column, label_column], use_threads=False)
+        with _told_as_damage(path):
+            table = file.read([domain_column, label_column], use_threads=False)
+            domain_values, class_values = _values(table, columns.domain), _values(table, columns.label)
         domain_names = _published(file, columns.domain)
         class_names = _published(file, columns.label) or classes
-        of_domain = _named(
-            _values(table, columns.domain), domain_names, f"{path}, column `{columns.domain}`", numbers=True
-        )
-        of_class = _named(
-            _values(table, columns.label), class_names, f"{path}, column `{columns.label}`", numbers=False
-        )
+        of_domain = _named(domain_values, domain_names, f"{path}, column `{columns.domain}`", numbers=True)
+        of_class = _named(class_values, class_names, f"{path}, column `{columns.label}`", numbers=False)
         for row, (domain, name) in enumerate(zip(of_domain, of_class, strict=True)):
             if domains is None or domain in domains:
                 found.append(Found(f"{path.name}#{row}", domain, name))
@@ -71,8 +72,17 @@ def scan(root: Path, columns: Columns, domains: tuple[str, ...] | None, classes:
 def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path}: not a readable Parquet file ({reason(error)})") from error
+
+
+@contextmanager
+def _told_as_damage(path: Path) -> Iterator[None]:
+    """Whatever Arrow raises on pages that are none."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise InputError(f"{path}: damaged ({reason(error)})") from error
 
 
 def _column(file: pq.ParquetFile, path: Path, name: str) -> str:
@@ -187,10 +197,8 @@ class ParquetImages:
         group = bisect_right(starts, int(row)) - 1
         if self._cached is None or self._cached[:2] != (name, group):
             _column(file, path, self.column)
-            try:
+            with _told_as_damage(path):
                 self._cached = (name, group, _row_group(file, group, self.column))
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(f"{path}: damaged ({reason(error)})") from error
         data = self._cached[2][int(row) - starts[group]]
         if data is None:
             raise OSError(

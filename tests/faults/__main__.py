@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.journal import machine
 from tests.conftest import make_tiny_teacher, ok
-from tests.faults import cases, live, reading, scenes, small
+from tests.faults import borders, cases, live, reading, scenes, small
 from tests.faults.scenes import Verdict
 from tests.test_dvc import make_repository
 
@@ -86,10 +86,43 @@ def _repaired(room: Path, seed: int) -> Iterator[Verdict]:
     return live.repaired(_project(room), np.random.default_rng(seed))
 
 
+def _bordered(room: Path, case: Callable[..., Iterator[Verdict]], count: int, seed: int) -> Iterator[Verdict]:
+    return case(room, count, np.random.default_rng(seed))
+
+
+def _exif(room: Path, count: int, seed: int) -> Iterator[Verdict]:  # noqa: ARG001
+    return borders.exif(count, np.random.default_rng(seed))
+
+
+def _pictures(room: Path, count: int, seed: int) -> Iterator[Verdict]:  # noqa: ARG001
+    return borders.pictures(count, np.random.default_rng(seed))
+
+
+def _backbones(room: Path, part: int) -> Iterator[Verdict]:  # noqa: ARG001
+    return borders.every_backbone(part, 2)
+
+
+def of_borders() -> Iterator[Part]:
+    """What files of strangers do where they enter."""
+    for part in (0, 1):
+        yield Part("every backbone of timm up to 50 million parameters, one step", partial(_backbones, part=part))
+    for seed in SEEDS:
+        yield Part("EXIF, fuzzed, on sound pictures", partial(_exif, count=30_000, seed=seed), seed)
+        yield Part("image files, mutated", partial(_pictures, count=30_000, seed=seed), seed)
+        for what, case in (
+            ("Parquet", borders.tables),
+            ("weights", borders.weight_files),
+            ("YAML", borders.configurations),
+        ):
+            yield Part(f"{what}, mutated", partial(_bordered, case=case, count=20_000, seed=seed), seed)
+    yield Part("row groups over 2 GiB", borders.wide)
+
+
 def parts() -> list[Part]:
     """The longest first, so that both cores are busy to the end."""
     numbers = {seed: np.random.default_rng(seed) for seed in SEEDS}
-    todo = [Part("14 mutated caches", partial(_mutated, count=100_000, seed=seed), seed) for seed in SEEDS]
+    todo = [*of_borders()]
+    todo += [Part("14 mutated caches", partial(_mutated, count=100_000, seed=seed), seed) for seed in SEEDS]
     todo += [
         Part("`scmd teacher` killed at random moments", partial(_live, command=live.TEACHER, count=50, seed=0), 0),
         Part("`dvc repro` killed at random moments", partial(_live, command=live.REPRO, count=20, seed=0), 0),
