@@ -11,6 +11,8 @@ ZERO_SHOT = "teacher zero-shot"
 
 _PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
     """\
+{{ about }}
+
 | held out | {{ methods | join(" | ") }} |
 |---|{{ "---|" * methods | length }}
 {% for row in rows %}
@@ -74,11 +76,11 @@ def tabulate(
     return table
 
 
-def page(table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:
-    """The table as Markdown, with the lines that say what is missing."""
+def page(about: str, table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:
+    """The table as Markdown, below a line that says of what it is, and above the lines that say what is missing."""
     methods = list(next(iter(table.values())))
     rows = [{"name": name, "cells": [str(c) if c else "–" for c in cells.values()]} for name, cells in table.items()]
-    return _PAGE.render(methods=methods, rows=rows, missing=missing)
+    return _PAGE.render(about=about, methods=methods, rows=rows, missing=missing)
 
 
 def gap_lines(done: int, missing: int, outdated: int, command: str) -> list[str]:

@@ -59,7 +59,7 @@ def test_results_go_to_standard_output_and_talk_to_standard_error(ready):
     for method in ("erm", "scmd"):
         ok("student", "--held-out", "ink", "--method", method, cwd=ready)
     report = run_scmd("report", cwd=ready)
-    assert report.stdout.startswith("| held out | teacher zero-shot | erm | scmd |")
+    assert "\n| held out | teacher zero-shot | erm | scmd |\n" in report.stdout
     assert report.stderr == "in results/report.md\n"
     for arguments in (("cache", "info"), ("cache", "diff", "cache/toy/tiny", "cache/toy/tiny"), ("cache", "verify")):
         done = run_scmd(*arguments, cwd=ready)

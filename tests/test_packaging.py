@@ -74,6 +74,6 @@ def test_a_wheel_runs_an_experiment_from_an_empty_folder(installed, tmp_path):
     environment = {**ENVIRONMENT, "PYTHONPATH": str(installed)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("| held out | teacher zero-shot | erm | scmd |")
+    assert "\n| held out | teacher zero-shot | erm | scmd |\n" in done.stdout
     card = yaml.safe_load((tmp_path / "results/trials/small/ink/erm/hparams-0/trial-0/card.json").read_text())
     assert card["dataset"] == "toy"

@@ -49,7 +49,8 @@ def test_a_gap_is_named_with_what_is_left_out_and_the_command_that_fills_it():
 
 def test_the_page_is_a_markdown_table():
     table = report.tabulate([trial("a", "erm", 0, 0.25)], ["a"], ["erm", "kd"])
-    lines = report.page(table, []).splitlines()
+    about, _, *lines = report.page("Data set `a`.", table, []).splitlines()
+    assert about == "Data set `a`."
     assert lines[0] == "| held out | teacher zero-shot | erm | kd |"
     assert lines[2] == "| a | 90.0 (1) | 25.0 (1) | – |"
     assert lines[3] == "| average | 90.0 (1) | 25.0 (1) | – |"

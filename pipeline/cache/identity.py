@@ -40,7 +40,7 @@ def differences(
         if isinstance(here, dict) and isinstance(wanted, dict):
             yield from (f"{key}: {inner}" for inner in differences(here, wanted, phrase))
         else:
-            yield f"{key} is {phrase.format(_short(here), _short(wanted))}"
+            yield f"{key} is {phrase.format(*_shortened(here, wanted))}"
 
 
 def first_difference(found: dict[str, Any], expected: dict[str, Any]) -> str | None:
@@ -57,6 +57,12 @@ def require_same(found: dict[str, Any], expected: dict[str, Any], folder: Path) 
         )
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 120 else f"{text[:117]}…"
+def _shortened(here: object, there: object) -> tuple[str, str]:
+    """Both as JSON; of long ones the part where they begin to differ."""
+    texts = [json.dumps(value, ensure_ascii=False) for value in (here, there)]
+    apart = next((at for at, (one, other) in enumerate(zip(*texts, strict=False)) if one != other), 0)
+    start = max(0, apart - 40) if max(len(text) for text in texts) > 120 else 0
+    first, second = (
+        f"{'…' if start else ''}{text[start : start + 117]}{'…' if len(text) > start + 117 else ''}" for text in texts
+    )
+    return first, second

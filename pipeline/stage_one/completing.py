@@ -125,7 +125,7 @@ def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: Teach
     """Everything that needs the images; returns how many pictures were encoded."""
     todo = cache.missing(IMAGE_ARRAYS)
     items = [(row, work.views) for work in todo for row in cache.rows_of(work)]
-    made = track(in_order(images, items, min(workers, len(items))), len(items), "teacher")
+    made = track(in_order(images, items, min(workers, len(items))), len(items), "teacher, samples")
     for work in todo:
         cache.write(work, _encode(clip, made, cache.rows_of(work), work, images, settings))
     return sum(len(work.views) * len(cache.rows_of(work)) for work in todo if "image_features" in work.arrays)

@@ -1,12 +1,12 @@
 """Materials → what a trial learns from and what it is judged by."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from pipeline import replay
-from pipeline.cache.reader import TeacherCache
 from pipeline.evaluation import EvaluationSet
 from pipeline.methods.method import Problem
 from pipeline.recorded import store_of_views, wanted_pictures
@@ -17,9 +17,6 @@ from pipeline.teacher import zero_shot
 from pipeline.training_set import TrainingSet
 from pipeline.views import pixels
 from pipeline.views.pictures import Pictures, fits
-
-# Fields of a batch that are columns of a cache.
-CACHE_COLUMNS = {"teacher_logits": "logits", "teacher_features": "image_features"}
 
 
 def student_pictures(
@@ -55,20 +52,45 @@ def evaluation_set(materials: Materials, pictures: Pictures, trial: int) -> Eval
     )
 
 
+# Fields of a batch that are columns of a cache.
+CACHE_COLUMNS = {"teacher_logits": "logits", "teacher_features": "image_features"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a trial takes of the teacher, read once: `columns` (N, V, …) by their fields of a batch, and the raw `text` (P, C, D).
+    `zero_shot` is the teacher's own accuracy on what the student is judged by."""
+
+    columns: dict[str, np.ndarray]
+    text: np.ndarray
+    zero_shot: float
+
+
+def answers(materials: Materials, judged: EvaluationSet, held_out: str, needs: frozenset[str]) -> Answers:
+    """The columns that a method needs; logits are read for the zero-shot accuracy, whoever trains."""
+    cache = materials.cache
+    logits = cache.column("logits")
+    columns = {
+        name: logits if column == "logits" else cache.column(column)
+        for name, column in CACHE_COLUMNS.items()
+        if name in needs
+    }
+    return Answers(columns, cache.read_text_embeddings(), teacher_zero_shot(logits, judged, held_out))
+
+
 def training_set(
-    materials: Materials, judged: EvaluationSet, sources: list[str], needs: frozenset[str], seed: int
+    materials: Materials, answers: Answers, judged: EvaluationSet, sources: list[str], needs: frozenset[str], seed: int
 ) -> TrainingSet:
     """The in splits of the source domains, with what a method needs of the cache."""
     inside = tuple(np.flatnonzero(judged.split(name, out=False)) for name in sources)
-    cache = materials.cache
     return TrainingSet(
         pictures=judged.pictures,
         rows=judged.rows,
         labels=judged.labels,
         sources=inside,
         views=materials.views,
-        answers={name: cache.column(column) for name, column in CACHE_COLUMNS.items() if name in needs},
-        shared={name: make(cache) for name, make in FROM_TEXT.items() if name in needs},
+        answers=answers.columns,
+        shared={name: make(answers.text) for name, make in FROM_TEXT.items() if name in needs},
         needs=needs,
         per_domain=materials.student.batch,
         seed=seed,
@@ -77,35 +99,33 @@ def training_set(
     )
 
 
-def problem(materials: Materials, width: int, sources: int) -> Problem:
-    """What a method is built for."""
-    cache = materials.cache
+def problem(materials: Materials, text: np.ndarray, width: int, sources: int) -> Problem:
+    """What a method is built for; `text` (P, C, D) as the cache has it."""
     return Problem(
         width=width,
-        text=class_embeddings(cache),
-        logit_scale=cache.attributes.logit_scale,
+        text=class_embeddings(text),
+        logit_scale=materials.cache.attributes.logit_scale,
         domains=sources,
         samples=len(materials.samples.rows),
         steps=materials.student.steps,
     )
 
 
-def class_embeddings(cache: TeacherCache) -> torch.Tensor:
-    """(C, D) float32, unit rows."""
-    return torch.from_numpy(zero_shot.class_embeddings(cache.read_text_embeddings()).astype(np.float32))
+def class_embeddings(text: np.ndarray) -> torch.Tensor:
+    """(P, C, D) → (C, D) float32, unit rows."""
+    return torch.from_numpy(zero_shot.class_embeddings(text).astype(np.float32))
 
 
-def template_embeddings(cache: TeacherCache) -> torch.Tensor:
+def template_embeddings(text: np.ndarray) -> torch.Tensor:
     """(P, C, D) float32, not normalised."""
-    return torch.from_numpy(cache.read_text_embeddings().copy())
+    return torch.from_numpy(text.copy())
 
 
 # Fields of a batch that are the same for all.
 FROM_TEXT = {"text": class_embeddings, "template_text": template_embeddings}
 
 
-def teacher_zero_shot(cache: TeacherCache, judged: EvaluationSet, held_out: str) -> float:
-    """The teacher's own accuracy on what the student is judged by: the held-out domain's in split, clean view."""
+def teacher_zero_shot(logits: np.ndarray, judged: EvaluationSet, held_out: str) -> float:
+    """(N, V, C) → the teacher's own accuracy on what the student is judged by: the held-out domain's in split, clean view."""
     there = judged.split(held_out, out=False)
-    answers = cache.column("logits")[judged.rows[there], 0].argmax(1)
-    return float((answers == judged.labels[there]).mean())
+    return float((logits[judged.rows[there], 0].argmax(1) == judged.labels[there]).mean())

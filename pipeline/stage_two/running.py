@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline import methods, training
 from pipeline.engine.device import device
-from pipeline.evaluation import EvaluationSet
 from pipeline.experiment.checks import require_batch, require_pair, require_splits
 from pipeline.provenance import versions
 from pipeline.results import validation
@@ -45,14 +45,15 @@ def run(
     judged = data.evaluation_set(materials, pictures, key.trial)
     seed = seed_hash(materials.dataset, key.held_out, key.trial)
     needs = methods.METHODS[assignment.method].needs
-    learnt_from = data.training_set(materials, judged, sources, needs, seed)
-    trial = _started(materials, assignment, sources, seed)
+    answers = data.answers(materials, judged, key.held_out, needs)
+    learnt_from = data.training_set(materials, answers, judged, sources, needs, seed)
+    trial = _started(materials, assignment, answers.text, sources, seed)
     # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
     require_room(folder, sum(tensor.nbytes for tensor in trial.averaging.model.state_dict().values()))
     training.train(trial, learnt_from, judged)
     times = {"seconds": round(trial.seconds, 1), "seconds_evaluating": round(trial.seconds_evaluating, 1)}
-    backbone, metrics = materials.student.model.backbone, _metrics(trial, materials, judged, key)
+    backbone, metrics = materials.student.model.backbone, _metrics(trial, answers.zero_shot, key)
     card = {
         **made_from(materials, key, assignment.method, assignment.settings),
         "classes": list(materials.samples.classes),
@@ -83,15 +84,15 @@ def preprocessing(materials: Materials) -> dict[str, Any]:
     }
 
 
-def _started(materials: Materials, assignment: Assignment, sources: list[str], seed: int) -> Trial:
-    settings, text = materials.student, data.class_embeddings(materials.cache)
-    student = build(settings.model, classes=len(text), embedding=text.shape[1], size=materials.size, seed=seed)
-    problem = data.problem(materials, student.predictor.width, len(sources))
+def _started(materials: Materials, assignment: Assignment, text: np.ndarray, sources: list[str], seed: int) -> Trial:
+    settings, (_, classes, embedding) = materials.student, text.shape
+    student = build(settings.model, classes=classes, embedding=embedding, size=materials.size, seed=seed)
+    problem = data.problem(materials, text, student.predictor.width, len(sources))
     method = methods.build(assignment.method, assignment.settings, problem, seed)
     return start(student, method, settings, sources, seed, device())
 
 
-def _metrics(trial: Trial, materials: Materials, judged: EvaluationSet, key: TrialKey) -> dict[str, Any]:
+def _metrics(trial: Trial, zero_shot: float, key: TrialKey) -> dict[str, Any]:
     assert trial.chosen is not None
     evaluation = trial.chosen.evaluation
     return {
@@ -99,5 +100,5 @@ def _metrics(trial: Trial, materials: Materials, judged: EvaluationSet, key: Tri
         "accuracy": evaluation.accuracies[f"{key.held_out}_in"],
         "validation": validation(evaluation, trial.sources),
         "step": evaluation.step,
-        "teacher_zero_shot": data.teacher_zero_shot(materials.cache, judged, key.held_out),
+        "teacher_zero_shot": zero_shot,
     }

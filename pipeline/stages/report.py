@@ -28,7 +28,13 @@ def run(plan: Plan, results: Path) -> None:
     cells = report.tabulate([card["metrics"] for card in standing.done.values()], matrix.held_out, matrix.method)
     missing, outdated = len(standing.missing), len(standing.outdated)
     gaps = report.gap_lines(len(standing.done), missing, outdated, plan.command("students"))
-    text = report.page(cells, gaps)
+    student = plan.student
+    about = (
+        f"Data set `{plan.experiment.dataset}`, teacher `{plan.experiment.teacher}` ({plan.teacher.views} views), student "
+        f"`{plan.experiment.student}` (`{student.model.backbone}`, {plan.experiment.pixels.size} px, {student.steps} steps of "
+        f"{student.batch} images a source domain)."
+    )
+    text = report.page(about, cells, gaps)
     replace_text(results / "report.md", text)
     replace_text(results / "report.json", json.dumps(report.plain(cells), indent=1) + "\n")
     show(text)

@@ -31,7 +31,7 @@ def _write_page(plan: Plan, results: Path, page: Path) -> None:
     """The report with the command, machine and duration that made it."""
     command = f"scmd run --experiment {plan.file} --results {results} --page {page}"
     made = [
-        f"Made by `{command}`: {plan.student.steps} steps of {plan.student.batch} images a source domain.",
+        f"Made by `{command}`.",
         "",
         *journal.lines(journal.read(results)),
     ]

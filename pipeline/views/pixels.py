@@ -165,7 +165,7 @@ def _render(store: _Store, places: np.ndarray, missing: np.ndarray, wanted: Want
     rows = np.flatnonzero(missing.any(1))
     orders = (_order(wanted.drawn, int(row), missing[row]) for row in rows)
     made = in_order(wanted.drawn.maker, orders, min(workers, len(rows)))
-    for row, pictures in zip(rows, track(made, len(rows), "rendering pixels"), strict=True):
+    for row, pictures in zip(rows, track(made, len(rows), "rendering, samples"), strict=True):
         store.pixels[places[row], np.flatnonzero(missing[row])] = pictures
         store.numbers[places[row], : missing.shape[1]] = wanted.drawn.numbers[row]
 

@@ -30,3 +30,12 @@ def test_prompts_and_classes_are_no_part_of_the_image_pass():
     other = {"templates": ["x {}"], "classes": ["b"], "drawing": 1}
     assert identity.image_part(one) == identity.image_part(other)
     assert identity.image_part(one) != identity.image_part({**other, "drawing": 2})
+
+
+def test_of_long_values_the_part_is_shown_where_they_differ():
+    classes = [f"class {number}" for number in range(200)]
+    others = [*classes[:150], "another", *classes[151:]]
+    (told,) = identity.differences({"classes": classes}, {"classes": others})
+    assert '"class 150"' in told
+    assert '"another"' in told
+    assert len(told) < 320

@@ -181,7 +181,8 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
     pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, 1.0, 0)
     judged = data.evaluation_set(materials, pictures, 0)
     needs = frozenset({"teacher_features", "text", "template_text"})
-    learnt_from = data.training_set(materials, judged, ["clay", "neon"], needs, 0)
+    answers = data.answers(materials, judged, "ink", needs)
+    learnt_from = data.training_set(materials, answers, judged, ["clay", "neon"], needs, 0)
     assert len(samples.rows) == 37
     assert len(cache.rows) == 36
     assert [cache.rows[row].id for row in judged.rows] == [sample.id for sample in samples.rows]
@@ -196,9 +197,9 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
     assert learnt_from.shared["template_text"].shape == (2, 2, 16)
     assert learnt_from.shared["text"].norm(dim=1).tolist() == pytest.approx([1, 1])
     held = [at for at, sample in enumerate(samples.rows) if sample.domain == "ink" and not out[at]]
-    answers = cache.column("logits")[judged.rows[held], 0].argmax(1)
-    right = [answer == samples.rows[at].label for answer, at in zip(answers, held, strict=True)]
-    assert data.teacher_zero_shot(cache, judged, "ink") == pytest.approx(np.mean(right))
+    told = cache.column("logits")[judged.rows[held], 0].argmax(1)
+    right = [answer == samples.rows[at].label for answer, at in zip(told, held, strict=True)]
+    assert answers.zero_shot == pytest.approx(np.mean(right))
 
 
 # What the replay must stop, and what it must let pass.

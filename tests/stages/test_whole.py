@@ -18,7 +18,7 @@ EXPERIMENT = ("run", "--results", "results/mine", "--page", "docs/mine.md", "--j
 def test_it_runs_everything_once_and_then_only_what_is_new(project):
     assert "0 of 2 trials are current" in ok(*EXPERIMENT, cwd=project)
     report = (project / "results/mine/report.md").read_text()
-    assert report.startswith("| held out | teacher zero-shot | erm | scmd |\n")
+    assert "\n\n| held out | teacher zero-shot | erm | scmd |\n" in report
     assert "(1)" in report
     weights = project / "results/mine/trials/small/ink/erm/hparams-0/trial-0/student.safetensors"
     page = (project / "docs/mine.md").read_text()
@@ -61,7 +61,7 @@ def test_a_name_stands_for_a_method_with_other_settings_and_a_trial_that_fails_c
     )
     report.run(plan, results)
     page = (results / "report.md").read_text()
-    assert page.startswith("| held out | teacher zero-shot | scmd | scmd_p25 |")
+    assert "\n| held out | teacher zero-shot | scmd | scmd_p25 |\n" in page
     assert "1 of 2 trials are done. `scmd students` runs the rest." in page
     assert list((results / "trials/small/ink/scmd").rglob("*.json")) == []
     card = json.loads((results / "trials/small/ink/scmd_p25/hparams-0/trial-0/card.json").read_text())
