@@ -69,7 +69,7 @@ def parse(data: object, section: type[SectionT], where: str) -> SectionT:
         return section.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         faults = "; ".join(_sentence(fault, section) for fault in error.errors(include_url=False))
-        raise ConfigError(f"{where}: {faults}") from error
+        raise ConfigError(f"{where}: {' '.join(faults.split())}") from error
 
 
 def load(path: Path, section: type[SectionT]) -> SectionT:

@@ -34,9 +34,8 @@ def forecast(task: Task, workers: int) -> None:
         show(f"besides, {_bytes(_all_of(shape, IMAGE_ARRAYS), shape):,} bytes of the image pass are copied")
     if pictures:
         each = _seconds_a_picture(task, target, workers)
-        show(
-            f"about {pictures * each / 60:,.1f} minutes, at {1 / each:,.1f} pictures/s ({1 / each / target.views:,.1f} samples/s) measured here"
-        )
+        speed = f"{1 / each:,.1f} pictures/s measured here ({1 / each / target.views:,.1f} samples/s)"
+        show(f"about {pictures * each / 60:,.1f} minutes, at {speed}")
 
 
 def _writer_of_what_stands(task: Task, target: Target) -> Writer:
