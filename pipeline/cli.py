@@ -31,6 +31,7 @@ def before_all(
         bool, typer.Option("--debug", envvar=ending.DEBUG, help="Show the traceback beneath an error's sentence.")
     ] = False,
 ) -> None:
+    """What every command does first."""
     package.require_own_folder()
     ending.listen(STOPPED.get(context.invoked_subcommand or "", NOTHING_KEPT))
     if debug:

@@ -31,6 +31,7 @@ def _spelled(text: str) -> str:
 
 
 def warn(text: str) -> None:
+    """One line that begins with `warning:`."""
     say(f"warning: {text}")
 
 

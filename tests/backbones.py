@@ -18,7 +18,7 @@ from pipeline.student.settings import ModelSettings
 
 MOST = 50_000_000
 # The smallest that one would train with, and what larger grids and windows need.
-SIZES = (32, 64, 96, 128, 224, 256, 384)
+SIZES = (32, 64, 96, 128, 224, 240, 256, 384, 408)
 
 
 def parameters(name: str) -> int:

@@ -192,4 +192,5 @@ def read_file(folder: Path, path: str, limit: int) -> bytes:
 
 
 def sha256(data: bytes | memoryview) -> str:
+    """In hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -21,6 +21,7 @@ def canonical(data: object) -> bytes:
 
 
 def digest(identity: dict[str, Any]) -> str:
+    """SHA-256 of the canonical JSON."""
     return hashlib.sha256(canonical(identity)).hexdigest()
 
 

@@ -44,6 +44,7 @@ class Shape:
 
     @property
     def blocks(self) -> int:
+        """How many there are; the last may be short."""
         return -(-self.samples // self.block)
 
     def rows(self, block: int) -> int:
@@ -59,9 +60,11 @@ class ViewArray:
     width: Callable[[Shape], int]
 
     def shape(self, shape: Shape) -> tuple[int, int, int]:
+        """Of the whole array."""
         return shape.samples, shape.views, self.width(shape)
 
     def chunk(self, shape: Shape) -> tuple[int, int, int]:
+        """Of one chunk: a block of samples, one view."""
         return shape.block, 1, self.width(shape)
 
 

@@ -96,6 +96,7 @@ class Ledger:
         return self.logits()
 
     def logits(self) -> set[str]:
+        """Paths of the listed chunks of logits."""
         return {path for path in self.files if path.startswith(LOGITS)}
 
     def rows_of(self, path: str) -> int:
@@ -107,11 +108,13 @@ class Ledger:
         return self.files[path].absent if path in self.files else ()
 
     def body(self) -> bytes:
+        """What the digest is of: canonical JSON."""
         files = {path: entry.plain() for path, entry in self.files.items()}
         origin = {"origin": self.origin.model_dump()} if self.origin else {}
         return canonical({"files": files, **origin, "provenance": list(self.provenance)})
 
     def digest(self) -> str:
+        """SHA-256 of the body."""
         return sha256(self.body())
 
     def to_bytes(self) -> bytes:
@@ -129,10 +132,12 @@ class Ledger:
         return Ledger({**self.files, **files}, records, origin)
 
     def without(self, dropped: Set[str]) -> "Ledger":
+        """This ledger without some paths."""
         return replace(self, files={path: entry for path, entry in self.files.items() if path not in dropped})
 
 
 def name_of(block: int) -> str:
+    """The name of a block's ledger."""
     return str(block)
 
 

@@ -63,6 +63,7 @@ class Attributes(Section):
         return value
 
     def shape(self, samples: int, columns: int) -> Shape:
+        """With the numbers that only the arrays know."""
         known = Identity.model_validate(self.identity)
         return Shape(
             samples=samples,

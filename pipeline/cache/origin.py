@@ -35,6 +35,7 @@ class Origins:
 
     @classmethod
     def of_cache(cls, identity: dict[str, Any], rows: Sequence[Row], block: int) -> "Origins":
+        """Of a cache's identity, rows and block size."""
         return cls(digest(image_part(identity)), rows, block)
 
     def of(self, block: int, count: int, text: str) -> Origin:

@@ -51,10 +51,12 @@ class TeacherCache:
 
     @property
     def identity(self) -> dict[str, Any]:
+        """All that determines its numbers."""
         return self.attributes.identity
 
     @property
     def identity_digest(self) -> str:
+        """SHA-256 of the identity."""
         return self.attributes.identity_digest
 
     @cached_property

@@ -31,6 +31,7 @@ class Row(NamedTuple):
 
 
 def rows_file(rows: list[Row]) -> bytes:
+    """The bytes of `rows.parquet`."""
     return _parquet(pa.Table.from_pylist([row._asdict() for row in rows], _ROWS))
 
 

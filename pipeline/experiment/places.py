@@ -29,6 +29,7 @@ class Plan:
 
     @property
     def samples_folder(self) -> Path:
+        """Of everything that is made from the data set."""
         return Path("cache") / self.experiment.dataset
 
     @property

@@ -48,9 +48,11 @@ class Recipe:
     checkpoint_every: int = 250
 
     def size_at(self, step: int) -> int:
+        """The side of the pictures at a step, in pixels."""
         return [size for share, size in self.sizes if step >= share * self.steps][-1]
 
     def lr_at(self, step: int) -> float:
+        """The rate of a step: a linear rise, and a cosine."""
         warm = min(1.0, (step + 1) / self.warmup)
         return self.lr * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
@@ -131,10 +133,12 @@ def recalibrate(trunk: Any, batches: Batches, count: int = 20) -> None:
 
 
 def frozen_parts(trunk: Any, stages: int) -> list[nn.Module]:
+    """What stays as ImageNet made it: the stem and the first stages."""
     return [trunk.conv_stem, trunk.bn1, *trunk.blocks[:stages]]
 
 
 def optimiser(model: Any, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW, which decays matrices and leaves biases and norms."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return torch.optim.AdamW(
         [
@@ -146,6 +150,7 @@ def optimiser(model: Any, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def step(model: Any, adam: torch.optim.AdamW, batch: tuple[Tensor, Tensor, Tensor], lr: float) -> float:
+    """One update; returns the loss."""
     images, tokens, groups = batch
     for group in adam.param_groups:
         group["lr"] = lr

@@ -65,6 +65,8 @@ _MEANING = {word + end: name for name, means in CLASSES.items() for word in mean
 
 @dataclass(frozen=True)
 class Candidate:
+    """An icon that may stand in the data set."""
+
     icon: Icon
     domain: str
     label: str

@@ -18,6 +18,8 @@ from pipeline.methods.settings import MethodSettings
 
 
 class Settings(MethodSettings):
+    """The objective's weight and the discriminator."""
+
     weight: float = Field(1.0, ge=0)
     """λ, of the reversed gradient."""
     discriminator_lr: float | None = Field(None, gt=0)
@@ -27,6 +29,8 @@ class Settings(MethodSettings):
 
 
 class DANN(Method):
+    """The cross-entropy, and a discriminator of domains whose gradient reaches the features reversed."""
+
     Settings = Settings
     needs = frozenset({"domains"})
 

@@ -6,5 +6,7 @@ from pipeline.methods.method import Method, Terms
 
 
 class ERM(Method):
+    """The cross-entropy alone."""
+
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         return {"cross_entropy": cross_entropy(outputs.logits, batch.labels)}

@@ -18,11 +18,15 @@ SPREAD = 0.005
 
 
 class Settings(MethodSettings):
+    """The objective's weight."""
+
     lambda1: float = Field(1.0, ge=0)
     """Of the distance between features."""
 
 
 class FitNet(Method):
+    """The cross-entropy, and the distance of regressed features from the teacher's."""
+
     Settings = Settings
     needs = frozenset({"teacher_features"})
 

@@ -9,6 +9,8 @@ from pipeline.methods.settings import MethodSettings
 
 
 class Settings(MethodSettings):
+    """The objective's weight and temperature."""
+
     lambda1: float = Field(0.5, ge=0)
     """λ1, of the distillation of logits."""
     temperature: float = Field(3.0, gt=0)
@@ -16,6 +18,8 @@ class Settings(MethodSettings):
 
 
 class KD(Method):
+    """The cross-entropy and the distillation of logits."""
+
     Settings = Settings
     needs = frozenset({"teacher_logits"})
 

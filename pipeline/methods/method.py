@@ -34,6 +34,7 @@ class Problem:
 
     @property
     def embedding(self) -> int:
+        """D, of the teacher's space."""
         return self.text.shape[1]
 
 

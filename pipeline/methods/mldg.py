@@ -17,6 +17,8 @@ from pipeline.student.model import Student
 
 
 class Settings(MethodSettings):
+    """The inner step, and what is looked at after it."""
+
     inner_lr: float = Field(5e-5, gt=0)
     """α, of the inner step."""
     beta: float = Field(1.0, ge=0)
@@ -24,6 +26,8 @@ class Settings(MethodSettings):
 
 
 class MLDG(Method):
+    """The loss on some domains, and on the others after a step on those."""
+
     Settings = Settings
     needs = frozenset({"domains"})
     updates: Tensor

@@ -13,6 +13,8 @@ from pipeline.methods.settings import MethodSettings
 
 
 class Settings(MethodSettings):
+    """The objective's weights and temperature, and how much is selected."""
+
     hard_fraction: float = Field(0.2, gt=0, le=1)
     """p: the share of a batch, the hardest, that is learnt from."""
     lambda1: float = Field(0.5, ge=0)
@@ -24,6 +26,8 @@ class Settings(MethodSettings):
 
 
 class SCMD(Method):
+    """The paper's objective on the hardest of a batch."""
+
     Settings = Settings
     needs = frozenset({"teacher_logits", "text"})
 

@@ -12,6 +12,8 @@ from pipeline.valley import ValleyMean
 
 
 class Settings(MethodSettings):
+    """What makes a valley of the validation loss."""
+
     converged: int = Field(3, ge=1)
     """Ns: evaluations that must not fall below a valley's first."""
     tolerated: int = Field(6, ge=1)
@@ -21,6 +23,8 @@ class Settings(MethodSettings):
 
 
 class SWAD(Method):
+    """The cross-entropy; the weights are the mean over a valley."""
+
     Settings = Settings
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:

@@ -43,6 +43,8 @@ class EmbeddingPredictor(nn.Module):
 
 
 class VL2V(Method):
+    """Align, distil, and predict by class embeddings."""
+
     Settings = Settings
     needs = frozenset({"teacher_features", "text"})
     text: Tensor

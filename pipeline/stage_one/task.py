@@ -42,6 +42,7 @@ class Task:
 
     @property
     def rows(self) -> list[Row]:
+        """Of the samples, one an id."""
         return [Row(sample.id, sample.width, sample.height) for sample in self.samples.unique()]
 
     def target(self) -> Target:
@@ -50,6 +51,7 @@ class Task:
         return choose(self.folder, self.identity, self.rows, settings.views, settings.block, CHAIN)
 
     def shape(self, target: Target) -> Shape:
+        """Of the cache that a target is to become."""
         return Shape(
             samples=len(target.rows),
             views=target.views,
@@ -61,12 +63,14 @@ class Task:
         )
 
     def attributes(self, target: Target) -> Attributes:
+        """What the cache says of itself."""
         clip = self.clip
         return metadata.attributes(
             self.shape(target), target.chain, self.identity, COLUMNS, clip.size, clip.logit_scale
         )
 
     def writer(self, target: Target, harmed: Set[str]) -> Writer:
+        """Of a target; files in `harmed` count as missing."""
         provenance = {**versions(self.clip.device, LIBRARIES), "batch": self.settings.batch}
         origins = Origins.of_cache(self.identity, target.rows, target.block)
         there = {sample.id for sample in self.samples.rows}
@@ -74,6 +78,7 @@ class Task:
         return Writer(target.folder, self.shape(target), target.chain, origins, provenance, harmed, gone)
 
     def pictures(self, rows: Sequence[Row]) -> TeacherViews:
+        """What the teacher is to see of some rows."""
         return TeacherViews(
             loader(self.dataset, self.samples, [row.id for row in rows]),
             [(row.id, row.width, row.height) for row in rows],

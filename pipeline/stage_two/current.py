@@ -21,6 +21,7 @@ class Standing:
 
     @property
     def todo(self) -> list[Assignment]:
+        """Those that are to be run."""
         return [*self.missing, *self.outdated]
 
 

@@ -63,6 +63,7 @@ class Student(nn.Module):
 
 
 def batch_norms(model: nn.Module) -> list[nn.Module]:
+    """All batch norms of a network."""
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 

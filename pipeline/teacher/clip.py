@@ -107,10 +107,12 @@ class Clip:
 
     @property
     def own_mean(self) -> tuple[float, ...]:
+        """By which the teacher's own preprocessing normalises."""
         return tuple(self.facts["preprocess"]["mean"])
 
     @property
     def own_std(self) -> tuple[float, ...]:
+        """By which the teacher's own preprocessing normalises."""
         return tuple(self.facts["preprocess"]["std"])
 
 
@@ -172,6 +174,7 @@ def _require_usable(model: str, network: Any) -> None:
 
 
 def vars_of(config: object) -> dict[str, Any]:
+    """A configuration of open_clip's as a dictionary, whichever of its kinds it is."""
     return dict(config) if isinstance(config, dict) else vars(config)
 
 

@@ -98,5 +98,6 @@ def _is_tag(weights: str | Path | None) -> bool:
 
 
 def digest(file: Path) -> str:
+    """SHA-256 of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -30,4 +30,5 @@ def table(judged: EvaluationSet, predictions: Predictions, drawn: np.ndarray, se
 
 
 def write(rows: pa.Table, path: Path) -> None:
+    """As Parquet."""
     pq.write_table(rows, path, compression="zstd")

@@ -24,7 +24,7 @@ CROP_TRIES = 10
 
 
 class Distribution(Section):
-    """How views are drawn; the defaults are the paper's. Jitters are half-widths around 1 (hue: around 0, in turns)."""
+    """How views are drawn; the defaults are the official code's. Jitters are half-widths around 1 (hue: around 0, in turns)."""
 
     scale: tuple[float, float] = (0.7, 1.0)
     """The crop's share of the area, from and to."""
