@@ -81,7 +81,7 @@ def test_whoever_has_read_enough_ends_it_without_a_word(ready):
 @pytest.mark.parametrize("how", ["before", "behind", "environment"])
 def test_the_cause_is_shown_to_who_asks(project, how):
     (project / "configs/experiment.yaml").write_text("a: [")
-    plain = process_scmd("samples", cwd=project)
+    plain = run_scmd("samples", cwd=project)
     assert plain.returncode == 1
     assert "Traceback" not in plain.stderr
     arguments = {"before": ("--debug", "samples"), "behind": ("samples", "--debug"), "environment": ("samples",)}[how]

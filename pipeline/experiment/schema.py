@@ -11,6 +11,7 @@ from pipeline.config import Section
 from pipeline.errors import ConfigError
 from pipeline.methods import METHODS
 from pipeline.methods.settings import MethodSettings
+from pipeline.samples.names import fault_of_folder
 from pipeline.trials.key import TrialKey
 
 # A method's name in tables is also a folder's.
@@ -64,6 +65,13 @@ class Experiment(Section):
     """Which trials."""
     methods: dict[str, dict[str, Any]]
     """Name in tables → settings; `method` says which it is, where the name is another."""
+
+    @field_validator("dataset", "teacher", "student")
+    @classmethod
+    def _names_of_folders(cls, name: str) -> str:
+        if fault := fault_of_folder(name):
+            raise ValueError(f"{fault}; folders of the cache and of trials are called so")
+        return name
 
     @field_validator("images")
     @classmethod

@@ -31,14 +31,20 @@ def require_names(domains: Sequence[str], classes: Sequence[str]) -> None:
     _require_distinct("class", classes)
 
 
-def _fault_of_domain(name: str) -> str | None:
+def fault_of_folder(name: str) -> str | None:
+    """Why a name is no folder's and no plain word; None where it is both."""
     if not name.strip() or "/" in name or name in (".", "..") or len(name.encode()) > _LONGEST:
-        return "is not the name of one folder, as those of its trials are called"
+        return "is not the name of one folder"
     if name != name.strip() or name[0] in "-.":
         return "begins or ends with a space, or begins with a dash or a dot"
     if special := sorted(set(name) & _SPECIAL) or [one for one in name if not one.isprintable()]:
         return f"holds {special[0]!r}, which a shell or DVC reads as more than a letter"
-    return "is what tables call their last row" if name.casefold() == _TAKEN else None
+    return None
+
+
+def _fault_of_domain(name: str) -> str | None:
+    taken = "is what tables call their last row" if name.casefold() == _TAKEN else None
+    return fault_of_folder(name) or taken
 
 
 def _require_distinct(what: str, names: Sequence[str]) -> None:

@@ -51,6 +51,12 @@ def nothing_written(project) -> bool:
             {"methods": {"erm": {}, "scmd": {}, "a/b": {"method": "kd"}}},
             "method name `a/b`: letters",
         ),
+        (
+            "experiment.yaml",
+            {"dataset": "../../escaped"},
+            "`dataset` is '../../escaped': is not the name of one folder",
+        ),
+        ("experiment.yaml", {"student": "$(touch x)"}, "`student` is '$(touch x)': holds '$', which a shell or DVC"),
         ("teachers/tiny.yaml", {"views": 1}, "configs/teachers/tiny.yaml: `views` is 1"),
         ("teachers/tiny.yaml", {"templates": ["a photo"]}, "must hold one {} where the class name goes"),
         ("students/small.yaml", {"steps": "many"}, "configs/students/small.yaml: `steps` is 'many'"),
