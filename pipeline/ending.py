@@ -26,7 +26,8 @@ def listen(sentence: str) -> None:
         sys.exit(128 + number)
 
     for one in SIGNALS:
-        signal.signal(one, stop)
+        if signal.getsignal(one) is not signal.SIG_IGN:  # as `nohup` wants it
+            signal.signal(one, stop)
 
 
 @contextmanager

@@ -132,6 +132,19 @@ def test_ctrl_c_ends_a_stage_with_one_true_sentence_and_no_orphans(ready, comman
     assert "Traceback" not in log.read_text()
 
 
+def test_a_signal_that_whoever_started_it_ignores_stays_ignored(ready):
+    """As `nohup` does with the end of a session."""
+    change(ready, "students/small.yaml", steps=400, evaluate_every=400)
+    command = [sys.executable, "-m", "pipeline.cli", "student", "--held-out", "ink", "--method", "erm"]
+    running = subprocess.Popen(["nohup", *command], cwd=ready, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    for line in running.stderr:
+        if "steps of" in line:
+            break
+    running.send_signal(signal.SIGHUP)
+    running.communicate(timeout=120)
+    assert running.returncode == 0
+
+
 def test_a_checkout_runs_its_own_code_or_none(tmp_path):
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline/cli.py").write_text("")
