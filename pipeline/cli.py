@@ -3,12 +3,13 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline import ending, package
 from pipeline.engine.cores import MOST_PROCESSES, cores
+from pipeline.errors import InputError
 from pipeline.experiment import DEFAULT
 from pipeline.progress import say
 
@@ -260,12 +261,19 @@ app.add_typer(icons, name="icons")
 Package = Annotated[Path, typer.Argument(help="The unpacked npm package @iconify/json.")]
 
 
+def _icons_stage() -> Any:
+    """Raises InputError where the extra that it needs is not installed."""
+    try:
+        from pipeline.stages import icons as stage
+    except ModuleNotFoundError as error:
+        raise InputError(f"`{error.name}` is not installed; run `pip install 'scmd[icons]'`") from error
+    return stage
+
+
 @icons.command("build")
 def icons_build(package: Package) -> None:
     """Make the data set's Parquet from the icon package."""
-    from pipeline.stages import icons as stage
-
-    stage.run_build(package)
+    _icons_stage().run_build(package)
 
 
 @icons.command("pretrain")
@@ -274,17 +282,13 @@ def icons_pretrain(
     work: Annotated[Path, typer.Option(help="Where the checkpoint lies while it trains.")] = Path("build/icons"),
 ) -> None:
     """Train the icons teacher on the other sets of the package (some 70 minutes on two cores)."""
-    from pipeline.stages import icons as stage
-
-    stage.run_pretrain(package, work)
+    _icons_stage().run_pretrain(package, work)
 
 
 @icons.command("measure")
 def icons_measure() -> None:
     """Zero-shot and linear-probe accuracy of the icons teacher on the data set."""
-    from pipeline.stages import icons as stage
-
-    stage.run_measure()
+    _icons_stage().run_measure()
 
 
 def main() -> None:

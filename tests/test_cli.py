@@ -171,3 +171,10 @@ def test_an_experiment_of_another_project_is_refused_where_a_second_cache_would_
     assert f"belongs to the project in {ready}, which has its own `cache`" in done.stderr
     assert not list(elsewhere.iterdir())
     assert run_scmd("teacher", "--experiment", str(ready / "configs/experiment.yaml"), cwd=ready).returncode == 0
+
+
+def test_what_needs_an_extra_says_which(tmp_path):
+    (tmp_path / "faiss.py").write_text("raise ModuleNotFoundError('No module named faiss', name='faiss')")
+    done = process_scmd("icons", "measure", cwd=tmp_path, env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert done.stderr == "scmd: `faiss` is not installed; run `pip install 'scmd[icons]'`\n"
+    assert done.returncode == 1
