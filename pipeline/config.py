@@ -68,7 +68,11 @@ def parse(data: object, section: type[SectionT], where: str) -> SectionT:
     try:
         return section.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        faults = "; ".join(_sentence(fault, section) for fault in error.errors(include_url=False))
+        found = error.errors(include_url=False)
+        # A list whose every item is a fault is also told as too short.
+        inner = {fault["loc"][:-1] for fault in found}
+        told = [fault for fault in found if fault["type"] != "too_short" or fault["loc"] not in inner]
+        faults = "; ".join(_sentence(fault, section) for fault in told)
         raise ConfigError(f"{where}: {' '.join(faults.split())}") from error
 
 
