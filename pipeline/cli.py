@@ -56,7 +56,7 @@ STOPPED = {
     "students": "finished trials are kept, and the same command runs the others",
     "run": "finished blocks and trials are kept, and the same command goes on from them",
     "cache": "what is repaired stays; reading changed nothing",
-    "icons": "the last checkpoint is kept, and the same command goes on from it",
+    "icons": "the same command goes on from the last checkpoint where there is one, or begins again",
 }
 
 

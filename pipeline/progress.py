@@ -17,7 +17,7 @@ _results = Console(highlight=False, soft_wrap=True)
 
 def say(text: str) -> None:
     """One line for the reader of the terminal or log, on standard error."""
-    _talk.print(_spelled(text), markup=False)
+    _talk.print(_spelled(text).replace("\n", "\\n"), markup=False)
 
 
 def show(text: str) -> None:

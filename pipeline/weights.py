@@ -22,8 +22,10 @@ _TABLES = ("state_dict_ema", "model_ema", "state_dict", "model")
 _WRAPPERS = ("_orig_mod.", "module.")
 # How a user gets at the tensors of files that are not read here; `f` is the file.
 _SCRIPT = 'torch.jit.load(f, map_location="cpu").state_dict()'
-_PICKLE = 'torch.load(f, map_location="cpu", weights_only=False)["state_dict"]'
-
+_PICKLE = (
+    '(lambda d: d.state_dict() if hasattr(d, "state_dict") else next((d[k] for k in ("state_dict", "model") if k in d), d))'
+    '(torch.load(f, map_location="cpu", weights_only=False))'
+)
 
 # What the libraries raise on files that are none of theirs, or damaged.
 _DAMAGE = (
@@ -42,7 +44,9 @@ def read(file: Path) -> dict[str, Tensor]:
         raise InputError(f"{file}: {what}, where a file of weights is expected")
     tensors = _unwrapped(_loaded(file), file)
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
+        if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+            raise InputError(f"{file}: `{name}` is no plain tensor of numbers; save the weights as such")
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
             raise InputError(f"{file}: `{name}` has numbers that are not finite; these weights are damaged")
     return tensors
 
@@ -57,11 +61,12 @@ def _loaded(file: Path) -> Any:
             f"{file}: a TorchScript archive, which holds a program; convert it: {_conversion(file, _SCRIPT)}"
         )
     try:
-        if start[8:9] == b"{" or file.suffix == ".safetensors":
+        if start[8:9] == b"{":
             return load_file(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickles: it loads, or is an error
-            return torch.load(file, map_location="cpu", weights_only=True)
+            with file.open("rb") as stream:  # by its content: a path's suffix would decide
+                return torch.load(stream, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
         if is_out_of_memory(error):
             raise
@@ -87,19 +92,27 @@ def _conversion(file: Path, tensors: str) -> str:
     made = str(file.with_suffix(".safetensors"))
     program = (
         f"import torch; from safetensors.torch import save_file; f = {json.dumps(str(file))}; "
-        f"save_file({{k: v.clone().contiguous() for k, v in {tensors}.items()}}, {json.dumps(made)})"
+        f"save_file({{k: v.clone().contiguous() for k, v in {tensors}.items() if torch.is_tensor(v)}}, {json.dumps(made)})"
     )
     return shlex.join(["python", "-c", program])
 
 
 def _unwrapped(loaded: Any, file: Path) -> dict[str, Tensor]:
     if isinstance(loaded, dict):
-        loaded = next((loaded[name] for name in _TABLES if isinstance(loaded.get(name), dict)), loaded)
-    if not isinstance(loaded, dict) or not loaded or not all(isinstance(one, Tensor) for one in loaded.values()):
+        tables = [name for name in _TABLES if isinstance(loaded.get(name), dict)]
+        if {"state_dict", "model"} <= set(tables):
+            raise InputError(
+                f"{file}: holds two tables of weights, `state_dict` and `model`; save the one that is meant"
+            )
+        loaded = loaded[tables[0]] if tables else loaded
+    named = isinstance(loaded, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items())
+    if not named or not loaded:
         raise InputError(f"{file}: holds no table of named tensors, as a network's weights are")
     tensors = {}
     for name, tensor in loaded.items():
         for wrapper in _WRAPPERS * 2:
             name = name.removeprefix(wrapper)
+        if name in tensors:
+            raise InputError(f"{file}: holds `{name}` twice, with and without the prefix of a training run")
         tensors[name] = tensor
     return tensors

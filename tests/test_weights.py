@@ -49,8 +49,8 @@ def with_arguments(file):
     ids=["safetensors", "torch", "legacy", "training", "compiled", "averaged"],
 )
 def test_tensors_come_out_whatever_a_training_run_wraps_them_in(tmp_path, write):
-    write(tmp_path / "weights")
-    assert same(weights.read(tmp_path / "weights"))
+    write(tmp_path / "weights.safetensors")  # whatever it is called
+    assert same(weights.read(tmp_path / "weights.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,11 @@ def test_tensors_come_out_whatever_a_training_run_wraps_them_in(tmp_path, write)
         (lambda file: file.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "run `git lfs pull`"),
         (lambda file: torch.save([1, 2], file), "holds no table of named tensors"),
         (lambda file: torch.save({}, file), "holds no table of named tensors"),
+        (lambda file: torch.save({0: torch.ones(1)}, file), "holds no table of named tensors"),
+        (lambda file: torch.save({"state_dict": TENSORS, "model": TENSORS}, file), "holds two tables of weights"),
+        (lambda file: torch.save({"a": torch.ones(1), "module.a": torch.zeros(1)}, file), "holds `a` twice"),
+        (lambda file: torch.save({"a": torch.ones(1, device="meta")}, file), "`a` is no plain tensor of numbers"),
+        (lambda file: torch.save({"a": torch.eye(2).to_sparse()}, file), "`a` is no plain tensor of numbers"),
         (lambda file: save_file({"a": torch.tensor([1.0, float("nan")])}, file), "`a` has numbers that are not finite"),
     ],
 )
@@ -84,7 +89,11 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, save, length):
         weights.read(file)
 
 
-@pytest.mark.parametrize("write", [scripted, with_arguments])
+def as_deit_does(file):
+    torch.save({"model": TENSORS, "args": argparse.Namespace(lr=1)}, file)
+
+
+@pytest.mark.parametrize("write", [scripted, with_arguments, as_deit_does])
 def test_the_conversion_that_is_told_works(tmp_path, monkeypatch, write):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "it's mine.pt")

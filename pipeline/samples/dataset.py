@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from pipeline import package
 from pipeline.config import Section
@@ -19,9 +19,9 @@ class DatasetSettings(Section):
     """`folder` is DomainBed's layout, `root/<domain>/<class>/<image>`; `parquet` has image bytes in rows."""
     columns: parquet.Columns = parquet.Columns()
     """Of Parquet: where the parts of a sample stand."""
-    domains: tuple[str, ...] | None = None
+    domains: tuple[str, ...] | None = Field(None, min_length=1)
     """The domains to use, in this order; without it, all, sorted."""
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = Field(None, min_length=1)
     """The classes, in the order of their labels; without it, all, sorted."""
     expected: dict[str, int] | None = None
     """The published number of files of each domain; another number is said."""

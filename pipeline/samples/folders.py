@@ -34,7 +34,10 @@ def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], list
         raise InputError(f"{root}: no folder for domain `{missing[0]}`; the folders there are {there}")
     found: list[Found] = []
     for domain in names:
-        for folder in walk.folders(root / domain, domain):
+        folders = walk.folders(root / domain, domain)
+        if not folders:
+            walk.pass_by(root / domain, domain, "a domain's folder without a class")
+        for folder in folders:
             images = walk.images(folder, domain)
             if not images:
                 raise InputError(f"{folder}: no image in this class folder; fill or remove it")
@@ -55,9 +58,9 @@ class _Walk:
         kept = []
         for entry in sorted(_entries(place)):
             if not entry.is_dir():
-                self._skip(entry, domain, "a file outside the class folders")
+                self.pass_by(entry, domain, "a file outside the class folders")
             elif why := _why_not_a_folder(entry.name):
-                self._skip(entry, domain, why)
+                self.pass_by(entry, domain, why)
             else:
                 kept.append(entry)
         return kept
@@ -75,11 +78,13 @@ class _Walk:
             for name in sorted(names):
                 path = Path(place) / name
                 if name.startswith("."):
-                    self._skip(path, domain, "a hidden file")
+                    self.pass_by(path, domain, "a hidden file")
+                elif path.exists() and not path.is_file():
+                    self.pass_by(path, domain, "no plain file")
                 elif name.lower().endswith(SUFFIXES):
                     found.append(_key(path, self.root))
                 else:
-                    self._skip(path, domain, f"a file of another kind ({path.suffix.lower() or 'no suffix'})")
+                    self.pass_by(path, domain, f"a file of another kind ({path.suffix.lower() or 'no suffix'})")
         return found
 
     def _is_open(self, folder: Path, domain: str) -> bool:
@@ -87,10 +92,11 @@ class _Walk:
         if not why and os.path.realpath(folder) in self._seen:
             why = "a link to a folder that was read already"
         if why:
-            self._skip(folder, domain, why)
+            self.pass_by(folder, domain, why)
         return not why
 
-    def _skip(self, path: Path, domain: str, why: str) -> None:
+    def pass_by(self, path: Path, domain: str, why: str) -> None:
+        """Notes what makes no sample."""
         self.skipped.append(
             SetAside(str(path.relative_to(self.root)).encode(errors="replace").decode(), domain, "", why)
         )

@@ -105,4 +105,5 @@ def set_aside_lines(places: Sequence[SetAside]) -> Iterator[str]:
 
 def line_of(place: SetAside) -> str:
     """Where it is and why it was set aside."""
-    return f"{place.key}: {place.reason}"
+    key = place.key if place.key.isprintable() else repr(place.key)
+    return f"{key}: {place.reason}"

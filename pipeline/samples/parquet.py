@@ -34,7 +34,8 @@ class Columns(Section):
 
 def files_of(root: Path) -> list[Path]:
     """The Parquet files of a data set: `root` itself, or those directly below it, sorted."""
-    files = [root] if root.is_file() else sorted(root.glob("*.parquet"))
+    below = [] if root.is_file() else [one for one in sorted(root.iterdir()) if one.suffix.lower() == ".parquet"]
+    files = [root] if root.is_file() else [one for one in below if one.is_file() and not one.name.startswith(".")]
     if not files:
         raise InputError(f"{root}: no Parquet file here; the data set's `root` must name one or a folder of them")
     return files
@@ -88,6 +89,8 @@ def _told_as_damage(path: Path) -> Iterator[None]:
 def _column(file: pq.ParquetFile, path: Path, name: str) -> str:
     """Checks a (dotted) name and returns it. Raises InputError that lists what there is."""
     leaves = [file.schema.column(i).path for i in range(len(file.schema))]
+    if any(leaf.startswith(f"{name}.list.") or (leaf == name and ".list." in name) for leaf in leaves):
+        raise InputError(f"{path}: column `{name}` holds a list a row, where one value is expected")
     if name not in leaves:
         raise InputError(f"{path}: no column `{name}`; the columns are {', '.join(leaves)} (name them under `columns`)")
     return name

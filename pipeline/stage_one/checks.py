@@ -85,9 +85,10 @@ def _gap(one: np.ndarray, other: np.ndarray) -> float:
 def _chosen(cache: TeacherCache, samples: Samples, count: int, first_view: int) -> list[tuple[int, int]]:
     """Random (row, view) pairs of images that are there, others at each call: no one can know what is looked at."""
     there = {sample.id for sample in samples.rows}
-    rows = [at for at, row in enumerate(cache.rows) if row.id in there]
-    if not rows:
+    made = ~cache.absent() & np.array([[row.id in there] for row in cache.rows])
+    made[:, : min(first_view, cache.shape.views - 1)] = False
+    pairs = np.argwhere(made)
+    if not len(pairs):
         raise CacheError(f"{cache.folder}: none of its images is among the samples")
-    random = np.random.default_rng()
-    views = random.integers(min(first_view, cache.shape.views - 1), cache.shape.views, count)
-    return [(int(row), int(view)) for row, view in zip(random.choice(rows, count), views, strict=True)]
+    chosen = np.random.default_rng().choice(pairs, count)
+    return [(int(row), int(view)) for row, view in chosen]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cache import ledger, lock, reader, writer
-from pipeline.cache.files import require_writable
+from pipeline.cache.files import building, require_writable
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, require_countable
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.writer import Work, Writer
@@ -29,6 +29,10 @@ def build(task: Task, workers: int) -> None:
         recover(task.folder)
         target = task.target()
         say(target.found)
+        if target.folder == task.folder and reader.exists(unfinished := building(task.folder)):
+            say(
+                f"{unfinished}: an unfinished cache of other settings waits here; remove it if they are not to come back"
+            )
         harmed = prepare(target, task.folder)
         for fault in harmed:
             say(f"{target.folder}: {fault}; it is computed again")
@@ -58,9 +62,8 @@ def complete(task: Task, target: Target, harmed: Set[str], workers: int) -> None
 
 def _say_what_stands(folder: Path, passed: int) -> None:
     cache = reader.open_complete(folder)
-    say(
-        f"{passed} pictures went through the teacher; {cache.shape.samples} samples × {cache.shape.views} views stand in {folder}"
-    )
+    stands = f"{cache.shape.samples} samples × {cache.shape.views} views"
+    say(f"{passed} pictures went through the teacher; {stands} stand in {folder}")
     content = cache.content_digest()[:12]
     say(f"identity {cache.identity_digest[:12]}, content {content} (equal bytes have equal digests)")
 

@@ -78,8 +78,6 @@ def recover(folder: Path) -> None:
 def prepare(target: Target, folder: Path) -> list[Fault]:
     """Clears what is of no use and copies what is; returns what a look at a cache in use finds wrong with it."""
     if target.begun:
-        if target.folder == folder:
-            remove_folder(building(folder))
         return visible_faults(reader.open_any(target.folder))
     for place in (folder, target.folder):
         _require_nothing_else(place)

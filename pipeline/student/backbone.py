@@ -1,6 +1,7 @@
 """timm's network by its name, with all of the weights that the settings name, or the reason why not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def _from_hub(name: str, sized: Mapping[str, Any]) -> Any:
             f"student backbone `{name}`: timm has no weights of it; set `pretrained` to a file, or to false"
         )
     try:
-        network: Any = timm.create_model(name, pretrained=True, **sized)
+        with _missing_keys() as missing:
+            network: Any = timm.create_model(name, pretrained=True, **sized)
     except Exception as error:
         # Hub, proxy and socket layers each raise their own.
         if is_out_of_memory(error):
@@ -98,40 +100,92 @@ def _from_hub(name: str, sized: Mapping[str, Any]) -> Any:
             f"({type(error).__name__}: {reason(error)}); without a network, set `pretrained` to a local weights file, "
             "or to false"
         ) from error
+    if missing:
+        raise InputError(
+            f"student backbone `{name}`: its pretrained weights lack {missing[0]}; set `pretrained` to a file"
+        )
     network.reset_classifier(0)
     return network
 
 
 def _from_file(name: str, file: Path, sized: Mapping[str, Any]) -> Any:
-    """Through timm, which fits positions to the size, strictly; the file's own classifier is left aside, and said."""
-    try:
-        tensors = weights.read(file)
-    except InputError as error:
-        raise InputError(f"`pretrained` of the student's configuration: {error}") from error
-    heads = _classifiers(name)
-    if efficientnet.is_published(tensors):
-        tensors = efficientnet.renamed(tensors, list(_created(name).state_dict()))
-    if all(one.startswith((OWN_BACKBONE, OWN_CLASSIFIER)) for one in tensors):
-        tensors = {one.removeprefix(OWN_BACKBONE): t for one, t in tensors.items() if one.startswith(OWN_BACKBONE)}
-    count = next((len(tensors[f"{head}.weight"]) for head in heads if f"{head}.weight" in tensors), 0)
+    """Through timm, which fits positions to the size; all of the network's or a refusal. The file's classifier is left aside."""
+    tensors = _tensors_of(name, file)
+    found = len(tensors)
+    count = next(
+        (len(t) for head in _classifiers(name) if (t := tensors.get(f"{head}.weight")) is not None and t.ndim), 0
+    )
     overlay = {"state_dict": tensors, "num_classes": count, "label_offset": 0}
     if not count:
         overlay["classifier"] = None
-    found = len(tensors)
+    _require_same_kind(name, file, tensors, _created(name, num_classes=count, **sized))
     try:
-        network: Any = timm.create_model(
-            name, pretrained=True, num_classes=count, pretrained_cfg_overlay=overlay, **sized
-        )
+        with _missing_keys() as missing:
+            network: Any = timm.create_model(
+                name, pretrained=True, num_classes=count, pretrained_cfg_overlay=overlay, **sized
+            )
     except (AssertionError, AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
         if is_out_of_memory(error):
             raise
         raise InputError(f"{file}: {found} tensors that are not the weights of `{name}` ({reason(error)})") from error
+    if missing:
+        raise InputError(
+            f"{file}: {found} tensors that are not the weights of `{name}`: {len(missing)} lack, first {missing[0]}"
+        )
     network.pretrained_cfg.pop("state_dict", None)  # a copy of all weights else
     if count:
         network.reset_classifier(0)
     aside = f"; its classifier of {count} classes is left aside" if count else ""
     say(f"{file}: {len(network.state_dict())} tensors of `{name}` loaded, all that it has{aside}")
     return network
+
+
+def _tensors_of(name: str, file: Path) -> dict[str, Tensor]:
+    """Of a file, by timm's names where it has published ones or those of a trial."""
+    try:
+        tensors = weights.read(file)
+    except InputError as error:
+        raise InputError(f"`pretrained` of the student's configuration: {error}") from error
+    if efficientnet.is_published(tensors):
+        return efficientnet.renamed(tensors, list(_created(name).state_dict()))
+    if all(one.startswith((OWN_BACKBONE, OWN_CLASSIFIER)) for one in tensors):
+        return {one.removeprefix(OWN_BACKBONE): t for one, t in tensors.items() if one.startswith(OWN_BACKBONE)}
+    return tensors
+
+
+def _require_same_kind(name: str, file: Path, tensors: Mapping[str, Tensor], network: Any) -> None:
+    """Raises InputError for whole numbers in a weight's place, and for shapes of which timm would make others in silence.
+
+    Only positions may be fitted to another size.
+    """
+    for key, own in network.state_dict().items():
+        theirs = tensors.get(key)
+        if theirs is None:
+            continue
+        if own.is_floating_point() and not theirs.is_floating_point():
+            raise InputError(f"{file}: `{key}` holds {theirs.dtype} and not the floating-point numbers of a weight")
+        if own.shape != theirs.shape and not any(word in key for word in ("pos", "rel", "bias_table", "index")):
+            raise InputError(
+                f"{file}: not the weights of `{name}`: `{key}` is {tuple(theirs.shape)}, and the network's {tuple(own.shape)}"
+            )
+
+
+@contextmanager
+def _missing_keys() -> Iterator[list[str]]:
+    """What the networks that are loaded within lack: timm does not insist for all families, and only logs it."""
+    missing: list[str] = []
+    load = torch.nn.Module.load_state_dict
+
+    def noting(module: torch.nn.Module, *arguments: Any, **options: Any) -> Any:
+        result = load(module, *arguments, **options)
+        missing.extend(result.missing_keys)
+        return result
+
+    torch.nn.Module.load_state_dict = noting  # type: ignore[method-assign, assignment]
+    try:
+        yield missing
+    finally:
+        torch.nn.Module.load_state_dict = load  # type: ignore[method-assign]
 
 
 def _classifiers(name: str) -> tuple[str, ...]:

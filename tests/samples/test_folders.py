@@ -78,6 +78,18 @@ def test_images_of_every_kind_that_the_decoder_reads_are_found(tmp_path):
     assert len(folders.scan(tmp_path, ("one",))[0]) == 5
 
 
+def test_a_pipe_is_passed_by_and_waited_for_by_none(tmp_path):
+    touch(tmp_path, "one/a/1.png", "two/a/1.png")
+    os.mkfifo(tmp_path / "one/a/2.png")
+    (tmp_path / "three").mkdir()
+    found, skipped = folders.scan(tmp_path, None)
+    assert len(found) == 2
+    assert [(one.key, one.reason) for one in skipped] == [
+        ("one/a/2.png", "no plain file"),
+        ("three", "a domain's folder without a class"),
+    ]
+
+
 def test_a_folder_that_cannot_be_read_is_told_and_nothing_is_left_out_in_silence(tmp_path, monkeypatch):
     touch(tmp_path, "one/a/1.png", "one/a/shut/2.png", "two/a/1.png")
     scandir = os.scandir

@@ -93,6 +93,21 @@ def test_a_plain_column_may_have_a_dot_in_its_name(tmp_path):
     assert ParquetImages(tmp_path, "image.bytes").read("a.parquet#1") == b"two"
 
 
+def test_a_list_a_row_is_told(tmp_path):
+    table = pa.table({"image": [b"x"], "domain": ["art"], "label": [["dog", "cat"]]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    for name in ("label", "label.list.element"):
+        with pytest.raises(InputError, match="holds a list a row, where one value is expected"):
+            parquet.scan(tmp_path, Columns(image="image", label=name), None, None)
+
+
+def test_hidden_files_and_folders_are_no_tables_and_suffixes_have_no_case(tmp_path):
+    write(tmp_path / "a.PARQUET", ["dog", "cat"])
+    (tmp_path / "._a.parquet").write_bytes(b"mac")
+    (tmp_path / "b.parquet").mkdir()
+    assert len(parquet.scan(tmp_path, Columns(), None, None)) == 2
+
+
 def test_rows_with_a_path_and_no_bytes_are_told(tmp_path):
     table = pa.table({"image": [{"bytes": None, "path": "/a.png"}, None], "domain": ["art"] * 2, "label": ["dog"] * 2})
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

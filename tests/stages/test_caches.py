@@ -270,6 +270,8 @@ def test_a_removed_image_makes_no_trap_of_more_views(ready):
     image.write_bytes(data)
     ok("samples", cwd=ready)
     assert "1 images were gone when some of their views were made, and are there again" in refused(*STUDENT, cwd=ready)
+    told = ok("cache", "verify", "--replay", "300", "--against-teacher", "100", cwd=ready)
+    assert "whole, 36 samples × 5 views (1 samples have not all, as their images were gone)" in told
     ok("teacher", cwd=ready)
     assert "gone  " not in ok("cache", "info", cwd=ready)
     ok("cache", "verify", "--replay", "50", "--against-teacher", "50", cwd=ready)

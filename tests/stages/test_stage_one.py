@@ -144,6 +144,17 @@ def kill_after_block(project, block: int) -> None:
     running.wait()
 
 
+def test_what_was_begun_with_other_settings_waits_for_them(ready):
+    change(ready, "teachers/tiny.yaml", block=2, seed=5)
+    kill_after_block(ready, 3)
+    change(ready, "teachers/tiny.yaml", block=16, seed=0)
+    told = ok("teacher", cwd=ready)
+    assert "an unfinished cache of other settings waits here" in told
+    assert passed(told) == 0
+    change(ready, "teachers/tiny.yaml", block=2, seed=5)
+    assert 0 < passed(ok("teacher", cwd=ready)) <= 36 * 3 - 3 * 6
+
+
 def test_a_cache_that_is_no_cache_is_refused(ready):
     (ready / CACHE / "zarr.json").write_text("{}")
     assert "zarr.json: not the file that the ledger lists" in refused("teacher", cwd=ready)
