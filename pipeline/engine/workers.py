@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,25 +23,41 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
     A named error in a worker is raised here as it was there. Where the system kills a worker, torch raises RuntimeError
     from its signal handler, wherever this process then is.
     """
-    loader = DataLoader(
-        _Guarded(maker),
-        batch_size=None,
-        sampler=items,
-        num_workers=workers,
-        collate_fn=_as_made,
-        # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
-        multiprocessing_context="spawn" if workers else None,
-    )
-    try:
-        with _deaf_to_interrupts():
-            iterator = iter(loader)
-        for made in iterator:
-            if isinstance(made, ScmdError):
-                raise made
-            yield made
-    except BaseException:
-        _kill_workers()
-        raise
+    with tempfile.TemporaryDirectory(prefix="scmd-") as folder:
+        loader = DataLoader(
+            _Guarded(_Sent(maker, Path(folder)) if workers else maker),
+            batch_size=None,
+            sampler=items,
+            num_workers=workers,
+            collate_fn=_as_made,
+            # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
+            multiprocessing_context="spawn" if workers else None,
+        )
+        try:
+            with _deaf_to_interrupts():
+                iterator = iter(loader)
+            for made in iterator:
+                if isinstance(made, ScmdError):
+                    raise made
+                yield made
+        except BaseException:
+            _kill_workers()
+            raise
+
+
+class _Sent:
+    """A maker that goes to workers through a file: through a pipe this process would wait, deaf, until each has imported all
+    that it needs, and for ever for one that died."""
+
+    def __init__(self, maker: Any, folder: Path) -> None:
+        self._file = folder / "maker"
+        self._file.write_bytes(pickle.dumps(maker))
+        self._maker: Any = None
+
+    def __getitem__(self, item: Any) -> Any:
+        if self._maker is None:
+            self._maker = pickle.loads(self._file.read_bytes())
+        return self._maker[item]
 
 
 @contextmanager

@@ -33,6 +33,18 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
+class CleanView:
+    """View 0: open_clip's own evaluation preprocessing up to pixels. RGB image → (size, size, 3) uint8."""
+
+    transforms: tuple[Any, ...]
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        for transform in self.transforms:
+            image = transform(image)
+        return np.asarray(image)
+
+
+@dataclass(frozen=True)
 class Clip:
     """`facts` is plain data for a cache's identity: weights digest, open_clip's model settings, preprocessing."""
 
@@ -53,13 +65,12 @@ class Clip:
         """exp of the trained log scale: 100 for OpenAI's models."""
         return float(self.model.logit_scale.exp())
 
-    def clean(self, image: Image.Image) -> np.ndarray:
-        """View 0: open_clip's own evaluation preprocessing up to pixels. RGB image → (size, size, 3) uint8."""
-        for transform in self.preprocess.transforms:
-            if isinstance(transform, ToTensor):
-                break
-            image = transform(image)
-        return np.asarray(image)
+    @cached_property
+    def clean(self) -> "CleanView":
+        """What makes view 0; it holds no network, so that it can be sent to workers."""
+        return CleanView(
+            tuple(itertools.takewhile(lambda one: not isinstance(one, ToTensor), self.preprocess.transforms))
+        )
 
     @torch.inference_mode()
     def encode_images(self, pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
