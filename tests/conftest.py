@@ -82,6 +82,11 @@ def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.
     return subprocess.CompletedProcess(["scmd", *arguments], code, out.getvalue(), err.getvalue())
 
 
+def hear_interrupts() -> None:
+    """Before a process of a test starts: it hears Ctrl-C, also where the tests run in the background of a shell that does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def ok(*arguments: str, cwd: Path, env: dict | None = None) -> str:
     """The output of a command that must succeed."""
     done = run_scmd(*arguments, cwd=cwd, env=env)

@@ -1,5 +1,6 @@
 """What a command imports, how it ends before its end, and where its words go."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from pipeline import cli, package
-from tests.conftest import ENVIRONMENT, ROOT, change, ok, process_scmd, run_scmd
+from tests.conftest import ENVIRONMENT, ROOT, change, hear_interrupts, ok, process_scmd, run_scmd
 
 HEAVY = ("torch", "torchvision", "timm", "open_clip", "faiss")
 # Runs a command and says what heavy it imported.
@@ -115,7 +116,8 @@ def test_ctrl_c_ends_a_stage_with_one_true_sentence_and_no_orphans(ready, comman
     log = ready / "log.txt"
     with log.open("w") as out:
         command = [sys.executable, "-u", "-m", "pipeline.cli", *command]
-        running = subprocess.Popen(command, cwd=ready, env=ENVIRONMENT, stderr=out, start_new_session=True)
+        options = {"cwd": ready, "env": ENVIRONMENT, "stderr": out, "start_new_session": True}
+        running = subprocess.Popen(command, preexec_fn=hear_interrupts, **options)
     deadline = time.monotonic() + 60
     while begun and begun not in log.read_text() and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -124,8 +126,12 @@ def test_ctrl_c_ends_a_stage_with_one_true_sentence_and_no_orphans(ready, comman
     time.sleep(0.1)
     if running.poll() is None:
         os.killpg(running.pid, signal.SIGINT)
-    assert running.wait(timeout=20) == 130
-    assert not alive(running.pid)
+    try:
+        assert running.wait(timeout=20) == 130
+        assert not alive(running.pid)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
     told = [line for line in log.read_text().splitlines() if line.startswith("scmd: ")]
     assert len(told) == 1
     assert told[0].startswith(f"scmd: stopped; {true}")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pipeline.stage_two import side_by_side
-from tests.conftest import ENVIRONMENT, ROOT
+from tests.conftest import ENVIRONMENT, ROOT, hear_interrupts
 
 
 def python(code: str) -> list[str]:
@@ -39,7 +39,8 @@ cli.main()
 def test_whoever_is_stopped_ends_what_it_started_and_begins_no_other(tmp_path, number):
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
     # In a session of its own, so that the signal reaches it alone.
-    starter = subprocess.Popen(python(STARTER), cwd=tmp_path, env=environment, start_new_session=True)
+    options = {"cwd": tmp_path, "env": environment, "start_new_session": True}
+    starter = subprocess.Popen(python(STARTER), preexec_fn=hear_interrupts, **options)
     while len(children := [int(path.name) for path in tmp_path.iterdir()]) < 2 and starter.poll() is None:
         time.sleep(0.05)
     starter.send_signal(number)
