@@ -1,15 +1,16 @@
 """Which weights are evaluated and shipped. The student's own rule is EoA's simple moving average; a method may have another."""
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from pipeline.config import Section
 from pipeline.errors import ConfigError
+from pipeline.student.model import Shipped
 
 
 class AveragingSettings(Section):
@@ -40,9 +41,9 @@ class Averaging(Protocol):
     """Sees the weights after every update, and the validation loss at every evaluation. `model` is what is evaluated."""
 
     @property
-    def model(self) -> nn.Module: ...
+    def model(self) -> Shipped: ...
 
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: Shipped) -> None:
         """Takes in the weights after one more update."""
         ...
 
@@ -66,16 +67,16 @@ class Averaging(Protocol):
 class RunningMean:
     """Until update `first` the current weights; from then on the uniform mean of those after updates `first` … now."""
 
-    def __init__(self, model: nn.Module, first: int) -> None:
+    def __init__(self, model: Shipped, first: int) -> None:
         self.first = first
         self.updates = 0
         self._average = AveragedModel(model, avg_fn=_mean, use_buffers=True)
 
     @property
-    def model(self) -> nn.Module:
-        return self._average.module
+    def model(self) -> Shipped:
+        return cast(Shipped, self._average.module)
 
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: Shipped) -> None:
         self.updates += 1
         if self.updates <= self.first:
             self._average.n_averaged.zero_()

@@ -11,7 +11,7 @@ from pipeline import ending, package
 from pipeline.engine.cores import MOST_PROCESSES, cores
 from pipeline.errors import InputError
 from pipeline.experiment import DEFAULT
-from pipeline.progress import say
+from pipeline.progress import WITHIN, say
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
@@ -47,6 +47,7 @@ Jobs = Annotated[
     typer.Option(min=1, help="Trials that run at the same time; by default one a core, 8 at most, and one on a GPU."),
 ]
 
+RESULTS = Path("results")
 NOTHING_KEPT = "nothing was written"
 # What is true when a command is stopped.
 STOPPED = {
@@ -79,16 +80,10 @@ def rehearsed(experiment_file: Path, results: Path | None = None) -> "Plan":
 def say_how_to_keep(stage: str, experiment_file: Path, results: Path | None = None) -> None:
     """Of DVC's own experiment, run outside DVC: it takes what it does not know for rubbish at the next checkout."""
     ours = experiment_file == DEFAULT and results in (None, RESULTS)
-    if (
-        ours
-        and Path("dvc.yaml").is_file()
-        and Path(".dvc").is_dir()
-        and not {"DVC_STAGE", "SCMD_WITHIN"} & os.environ.keys()
-    ):
+    if ours and Path("dvc.yaml").is_file() and Path(".dvc").is_dir() and not {"DVC_STAGE", WITHIN} & os.environ.keys():
         say(f"this ran outside DVC, whose checkouts (`dvc exp run`) remove it: `dvc commit -f {stage}` keeps it")
 
 
-RESULTS = Path("results")
 CORES = min(cores(), MOST_PROCESSES)
 
 

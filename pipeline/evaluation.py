@@ -45,6 +45,22 @@ class Predictions:
     losses: np.ndarray
 
 
+@dataclass(frozen=True)
+class ZeroShot:
+    """What the teacher itself answers to every sample on its clean view: `answers` (samples,) int64 and their `probabilities`
+    (samples,) float16."""
+
+    answers: np.ndarray
+    probabilities: np.ndarray
+
+
+def zero_shot(logits: np.ndarray) -> ZeroShot:
+    """(samples, C) logits of clean views → the classes of the largest."""
+    answers = logits.argmax(1)
+    differences = logits.astype(np.float32) - logits.max(1, keepdims=True)
+    return ZeroShot(answers, (1 / np.exp(differences).sum(1)).astype(np.float16))
+
+
 @torch.inference_mode()
 def predict(model: nn.Module, data: EvaluationSet, device: torch.device) -> Predictions:
     """The answer to a picture is the class of the largest logit."""
@@ -70,6 +86,13 @@ def accuracies(right: np.ndarray, data: EvaluationSet) -> dict[str, float]:
             if len(judged):
                 shares[f"{name}_{split}"] = float(judged.mean())
     return shares
+
+
+def counted(times: np.ndarray, data: EvaluationSet, classes: int) -> tuple[dict[str, int], list[int]]:
+    """(samples,) how often something was done with each → with those of each domain, and of each class by its label."""
+    by_domain = np.bincount(data.domains, times, len(data.names)).astype(int)
+    by_class = np.bincount(data.labels, times, classes).astype(int)
+    return dict(zip(data.names, by_domain.tolist(), strict=True)), by_class.tolist()
 
 
 def validation_loss(losses: np.ndarray, data: EvaluationSet, sources: Sequence[str]) -> float:

@@ -69,7 +69,7 @@ def open_matching(folder: Path, settings: TeacherSettings, samples: Samples) -> 
 
 def _require_present(cache: TeacherCache, samples: Samples, views: int) -> None:
     """Raises CacheError where views of a sample were not made, as its image was gone at that time and is there again."""
-    missing = np.asarray(cache.absent()[:, :views].any(1))
+    missing = np.asarray(cache.absent[:, :views].any(1))
     key_of = {sample.id: sample.key for sample in samples.rows}
     if back := [key_of[row.id] for row, lacks in zip(cache.rows, missing, strict=True) if lacks and row.id in key_of]:
         raise CacheError(

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 T = TypeVar("T")
+# Set for a command that is a part of another, which speaks for it.
+WITHIN = "SCMD_WITHIN"
 LOG_EVERY_SECONDS = 20.0
 
 _talk = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -25,7 +25,7 @@ def recorded_views(cache: TeacherCache) -> np.ndarray:
         numbers = in_known_columns(cache.column("views"), cache.attributes.view_columns)
     except InputError as error:
         raise CacheError(f"{cache.folder}: its {error}") from error
-    numbers[cache.absent()] = CLEAN
+    numbers[cache.absent] = CLEAN
     if not (good := is_drawable(numbers)).all():
         row, view = (int(at) for at in np.argwhere(~good)[0])
         raise CacheError(f"{cache.folder}: row {row}, view {view}: its eleven numbers are not those of a view")

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Evaluation:
     """Of the weights after `step` + 1 updates (DomainBed's step counts from 0): accuracies by domain and split, the mean of
-    each loss term since the evaluation before, and the sources' mean out-split loss."""
+    each loss term since the evaluation before, the sources' mean out-split loss, exp(s) of the student's projection, and how
+    often until then a sample of each domain, and of each class by its label, was learnt from."""
 
     step: int
     accuracies: Mapping[str, float]
     terms: Mapping[str, float]
     validation_loss: float
+    logit_scale: float
+    learnt_domains: Mapping[str, int]
+    learnt_classes: Sequence[int]
 
 
 def validation(evaluation: Evaluation, sources: Sequence[str]) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline import optimiser
 from pipeline.batches import Batch
 from pipeline.errors import InputError
-from pipeline.evaluation import EvaluationSet, Predictions, accuracies, predict, validation_loss
+from pipeline.evaluation import EvaluationSet, Predictions, accuracies, counted, predict, validation_loss
 from pipeline.progress import track
 from pipeline.results import Evaluation, is_better
 from pipeline.training_set import TrainingSet
@@ -63,7 +63,7 @@ def learn(trial: Trial, batch: Batch, samples: np.ndarray) -> None:
     for name, loss in losses.items():
         one_more = torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
         trial.sums[name] = trial.sums.get(name, torch.zeros_like(one_more)) + one_more
-    trial.averaging.update(trial.predictor)
+    trial.averaging.update(trial.shipped)
 
 
 def update(trial: Trial, batch: Batch) -> dict[str, Tensor]:
@@ -87,8 +87,12 @@ def evaluate(trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int
     predictions = predict(trial.averaging.model, judged, trial.device)
     right = predictions.answers == judged.labels
     means = {name: float(total / count) for name, (total, count) in trial.sums.items()}
-    loss = validation_loss(predictions.losses, judged, trial.sources)
-    evaluation = Evaluation(number, accuracies(right, judged), means, loss)
+    loss, scale = (
+        validation_loss(predictions.losses, judged, trial.sources),
+        float(trial.student.log_scale.detach().exp()),
+    )
+    learnt = counted(trial.selected, judged, predictions.probabilities.shape[1])
+    evaluation = Evaluation(number, accuracies(right, judged), means, loss, scale, *learnt)
     require_finite(evaluation)
     trial.history.append(evaluation)
     trial.sums = {}
@@ -98,8 +102,7 @@ def evaluate(trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int
 
 def choose(trial: Trial, evaluation: Evaluation, predictions: Predictions) -> None:
     """What was just evaluated becomes the trial's result so far."""
-    weights = {name: tensor.clone() for name, tensor in trial.averaging.model.state_dict().items()}
-    trial.chosen = Chosen(evaluation, weights, predictions)
+    trial.chosen = Chosen(evaluation, *trial.averaging.model.parts(), predictions)
 
 
 def require_finite(evaluation: Evaluation) -> None:

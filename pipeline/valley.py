@@ -4,8 +4,10 @@ import copy
 from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import update_bn
+
+from pipeline.student.model import Shipped
 
 
 class ValleyMean:
@@ -16,7 +18,7 @@ class ValleyMean:
     evaluated; `conclude` puts the mean in their place. Where no valley starts, the last weights stay.
     """
 
-    def __init__(self, model: nn.Module, converged: int, tolerated: int, ratio: float) -> None:
+    def __init__(self, model: Shipped, converged: int, tolerated: int, ratio: float) -> None:
         self.converged, self.tolerated, self.ratio = converged, tolerated, ratio
         self._model = copy.deepcopy(model)
         self._segment: dict[str, Tensor] = {}
@@ -32,10 +34,10 @@ class ValleyMean:
         self._concluded = False
 
     @property
-    def model(self) -> nn.Module:
+    def model(self) -> Shipped:
         return self._model
 
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: Shipped) -> None:
         now = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self._model.load_state_dict(now)
         if self._ended:

@@ -109,14 +109,14 @@ def by_hand(of: EvaluationSet, count: int, averaged_from: int) -> dict[str, torc
         with torch.no_grad():
             model.log_scale.clamp_(0, math.log(100))
         if number + 1 >= averaged_from:
-            kept.append({name: tensor.clone() for name, tensor in model.predictor.state_dict().items()})
+            kept.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
     mean = {
         name: torch.stack([state[name] for state in kept]).mean(0) if first.is_floating_point() else first
         for name, first in kept[0].items()
     }
-    model.predictor.load_state_dict(mean)
+    model.load_state_dict(mean)
     torch.optim.swa_utils.update_bn((batch.images for batch in batches[count:]), model.predictor)
-    return model.predictor.state_dict()
+    return model.state_dict()
 
 
 @pytest.mark.parametrize("count", [4, 7])
@@ -128,9 +128,34 @@ def test_a_trial_is_the_papers_loop_written_out(monkeypatch, count):
     settings = OptimiserSettings(name="adamw", lr=1e-4, scale_lr=500.0, schedule="cosine", warmup=2)
     trial = run("scmd", steps=count, optimiser=settings)
     expected = by_hand(judged(), count, averaged_from=2)
-    for name, tensor in trial.chosen.weights.items():
+    shipped = {f"predictor.{name}": tensor for name, tensor in trial.chosen.weights.items()} | trial.chosen.projection
+    assert shipped.keys() == expected.keys()
+    for name, tensor in shipped.items():
         if tensor.is_floating_point():
             assert torch.allclose(tensor, expected[name], rtol=1e-4, atol=1e-6), name
+
+
+def test_the_history_tells_the_scale_and_what_was_learnt_from():
+    of = judged()
+    trial = run("scmd", of=of)
+    last = trial.history[-1]
+    assert last.logit_scale == pytest.approx(trial.student.log_scale.exp().item())
+    counts = [
+        (domain, label, int(trial.selected[at]))
+        for at, (domain, label) in enumerate(zip(of.domains, of.labels, strict=True))
+    ]
+    assert last.learnt_domains == {
+        name: sum(count for domain, _, count in counts if domain == at) for at, name in enumerate(of.names)
+    }
+    assert last.learnt_classes == [sum(count for _, label, count in counts if label == at) for at in range(3)]
+    assert sum(last.learnt_classes) == trial.selected.sum() > sum(trial.history[0].learnt_classes) > 0
+    assert last.learnt_domains["h"] == 0
+
+
+def test_a_projection_ships_where_the_method_taught_one():
+    assert not run("kd").chosen.projection
+    assert not run("scmd", lambda2=0.0).chosen.projection
+    assert run("scmd").chosen.projection.keys() == {"projector.weight", "log_scale"}
 
 
 def test_every_method_begins_with_the_same_weights_and_sees_the_same_images():

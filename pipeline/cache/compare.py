@@ -39,7 +39,7 @@ def description(cache: TeacherCache) -> Iterator[str]:
     for array in VIEW_ARRAYS:
         size = sum(entry.size for one in listed for path, entry in one.files.items() if path.startswith(f"{array}/"))
         yield f"{array:<15} {size:>15,} bytes, {size // shape.views:>13,} a view"
-    if count := int(cache.absent().any(1).sum()):
+    if count := int(cache.absent.any(1).sum()):
         yield f"gone        {count} samples have not all views, as their images were gone when those were made"
     yield f"blocks down, views across (■ whole, ▪ some arrays, · nothing): {len(cache.incomplete_blocks())} to finish"
     step = -(-shape.blocks // _MAP_LINES)
@@ -113,7 +113,7 @@ def _numbers(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
     row_of = {row.id: at for at, row in enumerate(other.rows)}
     pairs = [(at, row_of[row.id]) for at, row in enumerate(one.rows) if row.id in row_of]
     views = min(one.shape.views, other.shape.views)
-    absent = [np.asarray(cache.absent()[:, :views].any(1)) for cache in (one, other)]
+    absent = [np.asarray(cache.absent[:, :views].any(1)) for cache in (one, other)]
     pairs = [(here, there) for here, there in pairs if not absent[0][here] and not absent[1][there]]
     for array in VIEW_ARRAYS:
         first, second = one.column(array), other.column(array)

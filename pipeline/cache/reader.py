@@ -139,6 +139,7 @@ class TeacherCache:
             )
         return now
 
+    @cached_property
     def absent(self) -> np.ndarray:
         """(N, V) bool: of which views of which rows nothing was made, as their images were gone."""
         absent = np.zeros((self.shape.samples, self.shape.views), bool)

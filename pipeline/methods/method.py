@@ -14,7 +14,7 @@ from pipeline.averaging import Averaging, RunningMean
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.settings import MethodSettings
 from pipeline.selector import HardestFirst, Selector
-from pipeline.student.model import Student
+from pipeline.student.model import Projection, Shipped, Student
 
 # Named, weighted scalars; their sum is the objective.
 Terms = dict[str, Tensor]
@@ -78,9 +78,13 @@ class Method(nn.Module):
         """Pictures → logits: what is averaged, evaluated and shipped."""
         return student.predictor
 
-    def averaging(self, predictor: nn.Module, first: int) -> Averaging:
+    def projection(self, student: Student) -> Projection | None:  # noqa: ARG002
+        """What this method taught to map the student's features into the teacher's space, if anything; it ships, too."""
+        return None
+
+    def averaging(self, shipped: Shipped, first: int) -> Averaging:
         """How weights are averaged; `first` is the first averaged update by the student's settings."""
-        return RunningMean(predictor, first)
+        return RunningMean(shipped, first)
 
     def phases(self) -> tuple[Phase, ...]:
         """In order, the first at step 0."""

@@ -10,6 +10,7 @@ from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy, cross_modal_logits, distillation
 from pipeline.methods.method import Method, Terms
 from pipeline.methods.settings import MethodSettings
+from pipeline.student.model import Projection, Student
 
 
 class Settings(MethodSettings):
@@ -39,3 +40,6 @@ class SCMD(Method):
             "distillation": settings.lambda1 * distillation(outputs.logits, teacher, settings.temperature),
             "cross_modality": settings.lambda2 * distillation(cross_modal, teacher, settings.temperature),
         }
+
+    def projection(self, student: Student) -> Projection | None:
+        return Projection(student.projector, student.log_scale) if self.settings.lambda2 else None

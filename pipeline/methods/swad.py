@@ -1,13 +1,13 @@
 """SWAD (Cha et al., NeurIPS 2021): cross-entropy, shipped as the mean of every step's weights in the validation loss's valley."""
 
 from pydantic import Field
-from torch import nn
 
 from pipeline.averaging import Averaging
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Terms
 from pipeline.methods.settings import MethodSettings
+from pipeline.student.model import Shipped
 from pipeline.valley import ValleyMean
 
 
@@ -30,5 +30,5 @@ class SWAD(Method):
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         return {"cross_entropy": cross_entropy(outputs.logits, batch.labels)}
 
-    def averaging(self, predictor: nn.Module, first: int) -> Averaging:  # noqa: ARG002
-        return ValleyMean(predictor, self.settings.converged, self.settings.tolerated, self.settings.ratio)
+    def averaging(self, shipped: Shipped, first: int) -> Averaging:  # noqa: ARG002
+        return ValleyMean(shipped, self.settings.converged, self.settings.tolerated, self.settings.ratio)

@@ -6,6 +6,8 @@ measuring), then the backbone with P frozen (distil).
 The student predicts by the class embedding nearest to P f: there is no trained classifier.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.method import Method, Phase, Problem, Terms
 from pipeline.methods.settings import MethodSettings
-from pipeline.student.model import Student
+from pipeline.student.model import Projection, Student
 
 
 class Settings(MethodSettings):
@@ -62,6 +64,9 @@ class VL2V(Method):
 
     def predictor(self, student: Student) -> nn.Module:
         return EmbeddingPredictor(student, self.projector, self.text, self.problem.logit_scale)
+
+    def projection(self, student: Student) -> Projection | None:  # noqa: ARG002
+        return Projection(self.projector, torch.tensor(math.log(self.problem.logit_scale)))
 
     def phases(self) -> tuple[Phase, ...]:
         distil_from = max(1, int(self.problem.steps * self.settings.align_fraction))

@@ -85,7 +85,7 @@ def _gap(one: np.ndarray, other: np.ndarray) -> float:
 def _chosen(cache: TeacherCache, samples: Samples, count: int, first_view: int) -> list[tuple[int, int]]:
     """Random (row, view) pairs of images that are there, others at each call: no one can know what is looked at."""
     there = {sample.id for sample in samples.rows}
-    made = ~cache.absent() & np.array([[row.id in there] for row in cache.rows])
+    made = ~cache.absent & np.array([[row.id in there] for row in cache.rows])
     made[:, : min(first_view, cache.shape.views - 1)] = False
     pairs = np.argwhere(made)
     if not len(pairs):

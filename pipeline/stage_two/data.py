@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from pipeline import replay
-from pipeline.evaluation import EvaluationSet
+from pipeline.evaluation import EvaluationSet, ZeroShot
+from pipeline.evaluation import zero_shot as zero_shot_of
 from pipeline.methods.method import Problem
 from pipeline.recorded import store_of_views, wanted_pictures
 from pipeline.samples.dataset import DatasetSettings
@@ -59,15 +60,15 @@ CACHE_COLUMNS = {"teacher_logits": "logits", "teacher_features": "image_features
 @dataclass(frozen=True)
 class Answers:
     """What a trial takes of the teacher, read once: `columns` (N, V, …) by their fields of a batch, and the raw `text` (P, C, D).
-    `zero_shot` is the teacher's own accuracy on what the student is judged by."""
+    `zero_shot` is what the teacher itself answers to what the student is judged by."""
 
     columns: dict[str, np.ndarray]
     text: np.ndarray
-    zero_shot: float
+    zero_shot: ZeroShot
 
 
-def answers(materials: Materials, judged: EvaluationSet, held_out: str, needs: frozenset[str]) -> Answers:
-    """The columns that a method needs; logits are read for the zero-shot accuracy, whoever trains."""
+def answers(materials: Materials, judged: EvaluationSet, needs: frozenset[str]) -> Answers:
+    """The columns that a method needs; logits are read for the teacher's own answers, whoever trains."""
     cache = materials.cache
     logits = cache.column("logits")
     columns = {
@@ -75,7 +76,7 @@ def answers(materials: Materials, judged: EvaluationSet, held_out: str, needs: f
         for name, column in CACHE_COLUMNS.items()
         if name in needs
     }
-    return Answers(columns, cache.read_text_embeddings(), teacher_zero_shot(logits, judged, held_out))
+    return Answers(columns, cache.read_text_embeddings(), zero_shot_of(logits[judged.rows, 0]))
 
 
 def training_set(
@@ -123,9 +124,3 @@ def template_embeddings(text: np.ndarray) -> torch.Tensor:
 
 # Fields of a batch that are the same for all.
 FROM_TEXT = {"text": class_embeddings, "template_text": template_embeddings}
-
-
-def teacher_zero_shot(logits: np.ndarray, judged: EvaluationSet, held_out: str) -> float:
-    """(N, V, C) → the teacher's own accuracy on what the student is judged by: the held-out domain's in split, clean view."""
-    there = judged.split(held_out, out=False)
-    return float((logits[judged.rows[there], 0].argmax(1) == judged.labels[there]).mean())

@@ -13,6 +13,7 @@ from pipeline.samples.table import Samples
 from pipeline.student.backbone import weights_file
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.teacher.settings import digest as file_digest
+from pipeline.trials.files import FORMAT
 from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 
@@ -72,6 +73,7 @@ def made_from(materials: Materials, key: TrialKey, method: str, settings: Method
         # Where they are not on this machine, that a trial began with them is taken on trust.
         **({"starting_weights_sha256": file_digest(file)} if file else {}),
         "training_version": TRAINING_VERSION,
+        "format": FORMAT,
     }
 
 

@@ -8,6 +8,7 @@ import torch
 
 from pipeline import methods, training
 from pipeline.engine.device import device
+from pipeline.evaluation import EvaluationSet, ZeroShot
 from pipeline.experiment.checks import require_batch, require_pair, require_splits
 from pipeline.provenance import versions
 from pipeline.results import validation
@@ -21,7 +22,6 @@ from pipeline.trials import files, predictions
 from pipeline.trials.key import TrialKey
 from pipeline.trials.trial import Trial, start
 from pipeline.views.pictures import Pictures
-from pipeline.writing import require_room
 
 LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
 
@@ -45,15 +45,15 @@ def run(
     judged = data.evaluation_set(materials, pictures, key.trial)
     seed = seed_hash(materials.dataset, key.held_out, key.trial)
     needs = methods.METHODS[assignment.method].needs
-    answers = data.answers(materials, judged, key.held_out, needs)
+    answers = data.answers(materials, judged, needs)
     learnt_from = data.training_set(materials, answers, judged, sources, needs, seed)
     trial = _started(materials, assignment, answers.text, sources, seed)
     # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
-    require_room(folder, sum(tensor.nbytes for tensor in trial.averaging.model.state_dict().values()))
+    files.require_room_for(folder, trial.averaging.model.state_dict())
     training.train(trial, learnt_from, judged)
     times = {"seconds": round(trial.seconds, 1), "seconds_evaluating": round(trial.seconds_evaluating, 1)}
-    backbone, metrics = materials.student.model.backbone, _metrics(trial, answers.zero_shot, key)
+    backbone, metrics = materials.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
     card = {
         **made_from(materials, key, assignment.method, assignment.settings),
         "classes": list(materials.samples.classes),
@@ -63,13 +63,18 @@ def run(
         "metrics": metrics,
     }
     assert trial.chosen is not None
-    files.write(
+    files.write_or_spare(
         folder,
-        weights=trial.chosen.weights,
-        card=card,
-        times=times,
-        history=trial.history,
-        predictions=predictions.table(judged, trial.chosen.predictions, trial.drawn, trial.selected),
+        files.Finished(
+            weights=trial.chosen.weights,
+            projection=trial.chosen.projection,
+            card=card,
+            times=times,
+            history=trial.history,
+            predictions=predictions.table(
+                judged, trial.chosen.predictions, answers.zero_shot, trial.drawn, trial.selected
+            ),
+        ),
     )
     return {**metrics, **times}
 
@@ -92,13 +97,13 @@ def _started(materials: Materials, assignment: Assignment, text: np.ndarray, sou
     return start(student, method, settings, sources, seed, device())
 
 
-def _metrics(trial: Trial, zero_shot: float, key: TrialKey) -> dict[str, Any]:
+def _metrics(trial: Trial, judged: EvaluationSet, zero_shot: ZeroShot, key: TrialKey) -> dict[str, Any]:
     assert trial.chosen is not None
-    evaluation = trial.chosen.evaluation
+    evaluation, there = trial.chosen.evaluation, judged.split(key.held_out, out=False)
     return {
         **vars(key),
         "accuracy": evaluation.accuracies[f"{key.held_out}_in"],
         "validation": validation(evaluation, trial.sources),
         "step": evaluation.step,
-        "teacher_zero_shot": zero_shot,
+        "teacher_zero_shot": float((zero_shot.answers == judged.labels)[there].mean()),
     }

@@ -8,10 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from pipeline import package
-from pipeline.progress import say
-
-# Tells a command that it is a part of another, which speaks for it.
-WITHIN = "SCMD_WITHIN"
+from pipeline.progress import WITHIN, say
 
 
 def run(commands: Mapping[str, Sequence[str]], jobs: int, threads: int, done: Callable[[str], None]) -> list[str]:

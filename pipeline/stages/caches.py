@@ -37,7 +37,7 @@ def verified(folder: Path) -> None:
             f"{folder}: whole as far as it goes, but {len(lacking)} of {cache.shape.blocks} blocks are not finished; "
             "run `scmd teacher`"
         )
-    partial = int(cache.absent().any(1).sum())
+    partial = int(cache.absent.any(1).sum())
     gone = f" ({partial} samples have not all, as their images were gone)" if partial else ""
     stands = f"{cache.shape.samples} samples × {cache.shape.views} views{gone}"
     show(f"{folder}: whole, {stands}; content {cache.content_digest()}")

@@ -34,6 +34,35 @@ class Predictor(nn.Module):
         return logits
 
 
+class Projection(nn.Module):
+    """Into the teacher's space: with a text embedding of any class name it makes a classifier of what the student sees."""
+
+    def __init__(self, projector: nn.Module, log_scale: Tensor):
+        super().__init__()
+        self.projector = projector
+        self.log_scale = log_scale if isinstance(log_scale, nn.Parameter) else nn.Parameter(log_scale, False)
+
+
+class Shipped(nn.Module):
+    """A predictor and, where its method taught one, a projection: averaged together, kept together."""
+
+    def __init__(self, predictor: nn.Module, projection: Projection | None):
+        super().__init__()
+        self.predictor = predictor
+        self.projection = projection
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) → (B, C), the predictor's."""
+        logits: Tensor = self.predictor(images)
+        return logits
+
+    def parts(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Copies of the predictor's tensors and of the projection's, which are none where there is no projection."""
+        both = [part.state_dict() if part else {} for part in (self.predictor, self.projection)]
+        predictor, projection = ({name: tensor.clone() for name, tensor in state.items()} for state in both)
+        return predictor, projection
+
+
 class Student(nn.Module):
     """A predictor with what only training needs: projector and learnable log scale."""
 

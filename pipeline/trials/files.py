@@ -1,12 +1,14 @@
 """The files that a finished trial leaves, and whether those that stand are of the same trial.
 
-`student.safetensors`, `predictions.parquet`, `history.json`, `metrics.json` (with times, which differ from run to run) and, last,
-`card.json`: with it the trial counts as done, and equal trials on equal machines have equal cards.
+`student.safetensors`, `projection.safetensors` (where the method taught one), `predictions.parquet`, `history.json`,
+`metrics.json` (with times, which differ from run to run) and, last, `card.json`: with it the trial counts as done, and equal
+trials on equal machines have equal cards.
 """
 
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,68 +19,80 @@ from torch import Tensor
 from pipeline.errors import InputError, ResourceError, reason
 from pipeline.results import Evaluation
 from pipeline.trials import predictions as predictions_file
-from pipeline.writing import replace_text, replacing
+from pipeline.writing import replace_text, replacing, require_room
 
 CARD = "card.json"
-WEIGHTS, PREDICTIONS, HISTORY, METRICS = "student.safetensors", "predictions.parquet", "history.json", "metrics.json"
+WEIGHTS, PROJECTION, PREDICTIONS = "student.safetensors", "projection.safetensors", "predictions.parquet"
+HISTORY, METRICS = "history.json", "metrics.json"
+# Goes up when a finished trial leaves other files, or other things in them.
+FORMAT = 2
 # What `report` reads of a card's metrics.
 MEASURED = {"accuracy", "validation", "teacher_zero_shot"}
 
 
-def write(
-    folder: Path,
-    *,
-    weights: Mapping[str, Tensor],
-    card: Mapping[str, Any],
-    times: Mapping[str, float],
-    history: Sequence[Evaluation],
-    predictions: pa.Table,
-) -> None:
-    """`card` holds the trial's `metrics`, too. What stood in the folder is no longer so, and counts no more from the start.
+@dataclass(frozen=True)
+class Finished:
+    """What a trial leaves. `card` holds its `metrics`, too; `projection` is empty where the method taught none."""
 
-    Raises ResourceError where the folder cannot be written; the trial is then kept in a temporary folder that it names.
-    """
-    contents = {"weights": weights, "card": card, "times": times, "history": history, "predictions": predictions}
+    weights: Mapping[str, Tensor]
+    projection: Mapping[str, Tensor]
+    card: Mapping[str, Any]
+    times: Mapping[str, float]
+    history: Sequence[Evaluation]
+    predictions: pa.Table
+
+
+def require_room_for(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raises ResourceError where a trial of these tensors could not be written."""
+    require_room(folder, sum(tensor.nbytes for tensor in tensors.values()))
+
+
+def write_or_spare(folder: Path, trial: Finished) -> None:
+    """Raises ResourceError where the folder cannot be written; the trial is then kept in a temporary folder that it names."""
     try:
-        _write(folder, **contents)
+        write(folder, trial)
     except (ResourceError, OSError) as error:
         spare = Path(tempfile.mkdtemp(prefix="scmd-trial-"))
-        _write(spare, **contents)
+        write(spare, trial)
         raise ResourceError(
             f"{folder}: the finished trial cannot be written ({reason(error)}); it is kept in {spare}: make room, and move "
             "what is in there to where it belongs"
         ) from error
 
 
-def _write(
-    folder: Path,
-    weights: Mapping[str, Tensor],
-    card: Mapping[str, Any],
-    times: Mapping[str, float],
-    history: Sequence[Evaluation],
-    predictions: pa.Table,
-) -> None:
+def write(folder: Path, trial: Finished) -> None:
+    """What stood in the folder is no longer so, and counts no more from the start."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CARD, WEIGHTS, PREDICTIONS, HISTORY, METRICS):
+    for name in (CARD, WEIGHTS, PROJECTION, PREDICTIONS, HISTORY, METRICS):
         # Removed, not written over: DVC may have linked a file to its own copy.
         (folder / name).unlink(missing_ok=True)
-    with replacing(folder / WEIGHTS) as partial:
-        classes = {"classes": json.dumps(card["classes"])}  # by which the weights alone can name their answers
-        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, partial, classes)
+    classes = {"classes": json.dumps(trial.card["classes"])}  # by which the weights alone can name their answers
+    _write_tensors(trial.weights, folder / WEIGHTS, classes)
+    if trial.projection:
+        _write_tensors(trial.projection, folder / PROJECTION, {})
     with replacing(folder / PREDICTIONS) as partial:
-        predictions_file.write(predictions, partial)
-    rows = [
-        {
-            "step": one.step,
-            **one.accuracies,
-            **{f"loss_{name}": mean for name, mean in one.terms.items()},
-            "validation_loss": one.validation_loss,
-        }
-        for one in history
-    ]
-    metrics = {**card["metrics"], **times}
-    for name, data in ((HISTORY, rows), (METRICS, metrics), (CARD, card)):
+        predictions_file.write(trial.predictions, partial)
+    history = [_row(one) for one in trial.history]
+    metrics = {**trial.card["metrics"], **trial.times}
+    for name, data in ((HISTORY, history), (METRICS, metrics), (CARD, trial.card)):
         replace_text(folder / name, json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+
+def _write_tensors(tensors: Mapping[str, Tensor], file: Path, facts: dict[str, str]) -> None:
+    with replacing(file) as partial:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial, facts)
+
+
+def _row(one: Evaluation) -> dict[str, Any]:
+    """Of the history: numbers by flat names, as plots want them, and apart what was learnt from until then."""
+    return {
+        "step": one.step,
+        **one.accuracies,
+        **{f"loss_{name}": mean for name, mean in one.terms.items()},
+        "validation_loss": one.validation_loss,
+        "logit_scale": one.logit_scale,
+        "learnt": {"domains": one.learnt_domains, "classes": one.learnt_classes},
+    }
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:

@@ -6,13 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.evaluation import EvaluationSet, Predictions
+from pipeline.evaluation import EvaluationSet, Predictions, ZeroShot
 
 
-def table(judged: EvaluationSet, predictions: Predictions, drawn: np.ndarray, selected: np.ndarray) -> pa.Table:
+def table(
+    judged: EvaluationSet, predictions: Predictions, zero_shot: ZeroShot, drawn: np.ndarray, selected: np.ndarray
+) -> pa.Table:
     """A row a sample of `samples.parquet`, in its order: `row`, `domain`, `split` (in or out), `label`, `answer`, `probabilities`
-    (C half-precision numbers), and over the whole trial how often it was `drawn` and `selected`, as not all that is drawn is
-    learnt from."""
+    (C half-precision numbers), the teacher's `teacher_answer` and `teacher_probability`, and over the whole trial how often it
+    was `drawn` and `selected`, as not all that is drawn is learnt from."""
     count, classes = predictions.probabilities.shape
     flat = pa.array(predictions.probabilities.reshape(-1), pa.float16())
     return pa.table(
@@ -23,6 +25,8 @@ def table(judged: EvaluationSet, predictions: Predictions, drawn: np.ndarray, se
             "label": pa.array(judged.labels, pa.int32()),
             "answer": pa.array(predictions.answers, pa.int32()),
             "probabilities": pa.FixedSizeListArray.from_arrays(flat, classes),
+            "teacher_answer": pa.array(zero_shot.answers, pa.int32()),
+            "teacher_probability": pa.array(zero_shot.probabilities, pa.float16()),
             "drawn": pa.array(drawn, pa.int32()),
             "selected": pa.array(selected, pa.int32()),
         }

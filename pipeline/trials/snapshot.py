@@ -78,7 +78,7 @@ def _parts(trial: Trial) -> dict[str, dict[str, Tensor]]:
         "counts": {"drawn": torch.from_numpy(trial.drawn), "selected": torch.from_numpy(trial.selected)},
     }
     if trial.chosen:
-        parts["weights"] = trial.chosen.weights
+        parts["weights"], parts["projection"] = trial.chosen.weights, trial.chosen.projection
         parts["predictions"] = {
             name: torch.from_numpy(values) for name, values in vars(trial.chosen.predictions).items()
         }
@@ -97,7 +97,9 @@ def _restore(trial: Trial, parts: dict[str, dict[str, Tensor]], chosen: dict[str
     trial.drawn, trial.selected = (parts["counts"][name].cpu().numpy() for name in ("drawn", "selected"))
     if chosen:
         predictions = {name: _plain(tensor) for name, tensor in parts["predictions"].items()}
-        trial.chosen = Chosen(Evaluation(**chosen), parts["weights"], Predictions(**predictions))
+        trial.chosen = Chosen(
+            Evaluation(**chosen), parts["weights"], parts.get("projection", {}), Predictions(**predictions)
+        )
 
 
 def _plain(tensor: Tensor) -> np.ndarray:

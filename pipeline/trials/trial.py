@@ -13,16 +13,18 @@ from pipeline.averaging import Averaging, first_averaged
 from pipeline.evaluation import Predictions
 from pipeline.methods.method import Method, Phase
 from pipeline.results import Evaluation
-from pipeline.student.model import Student
+from pipeline.student.model import Shipped, Student
 from pipeline.trials.settings import StudentSettings
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The evaluation that is the trial's result so far, with its weights and what they answered."""
+    """The evaluation that is the trial's result so far, with its weights and what they answered; `projection` is empty where the
+    method taught none."""
 
     evaluation: Evaluation
     weights: dict[str, Tensor]
+    projection: dict[str, Tensor]
     predictions: Predictions
 
 
@@ -53,8 +55,13 @@ class Trial:
 
     @property
     def predictor(self) -> nn.Module:
-        """What is averaged, evaluated and shipped."""
+        """What answers to pictures."""
         return self.method.predictor(self.student)
+
+    @property
+    def shipped(self) -> Shipped:
+        """What is averaged, evaluated and shipped."""
+        return shipped(self.student, self.method)
 
     def phase_of(self, step: int) -> Phase:
         """The phase that update `step` belongs to."""
@@ -67,7 +74,12 @@ class Trial:
     def go_on_from_average(self) -> None:
         """The student and the method take the weights that the phase before ended with."""
         self.averaging.conclude()
-        self.predictor.load_state_dict(self.averaging.model.state_dict())
+        self.shipped.load_state_dict(self.averaging.model.state_dict())
+
+
+def shipped(student: Student, method: Method) -> Shipped:
+    """The student as a method lets it answer, with what it taught it of the teacher's space."""
+    return Shipped(method.predictor(student), method.projection(student))
 
 
 def start(
@@ -106,7 +118,7 @@ def _of_phase(
     ends = [other.first for other in method.phases() if other.first > phase.first] + [settings.steps]
     averaging = settings.averaging
     first = first_averaged(ends[0] - phase.first, averaging.start, averaging.start_fraction)
-    return optimiser.build(groups, settings.optimiser), method.averaging(method.predictor(student), first)
+    return optimiser.build(groups, settings.optimiser), method.averaging(shipped(student, method), first)
 
 
 def _student_groups(student: Student, settings: optimiser.OptimiserSettings) -> list[dict[str, Any]]:

@@ -217,7 +217,7 @@ def test_vl2v_trains_the_projector_first_and_then_the_backbone_from_the_average(
     training.advance(trial, data, of, 3)
     assert all(torch.equal(p, backbone[name]) for name, p in trial.student.predictor.backbone.named_parameters())
     assert not torch.equal(trial.method.projector.weight, projector)
-    averaged = trial.averaging.model.projector.weight.clone()
+    averaged = trial.averaging.model.predictor.projector.weight.clone()
     training.advance(trial, data, of, 6)
     assert torch.equal(trial.method.projector.weight, averaged)
     changed = [not torch.equal(p, backbone[name]) for name, p in trial.student.predictor.backbone.named_parameters()]

@@ -295,7 +295,7 @@ def test_what_stands_of_gone_images_outlives_the_return_of_another(ready):
     ok("samples", cwd=ready)
     ok("teacher", cwd=ready)
     cache = reader.open_complete(ready / CACHE)
-    assert not cache.absent().any()
+    assert not cache.absent.any()
     assert all(np.array_equal(cache.column(name)[row], before[name]) for name in VIEW_ARRAYS)
 
 
@@ -307,7 +307,7 @@ def test_a_damaged_block_of_which_an_image_is_gone_is_repaired_without_it(ready)
     row = next(at for at, one in enumerate(reader.open_complete(ready / CACHE).rows) if one.id == digest)
     (ready / CACHE / f"image_features/c/{row // 16}/1/0").unlink()
     assert "1 images are gone" in ok("cache", "repair", cwd=ready)
-    assert np.argwhere(reader.open_complete(ready / CACHE).absent()).tolist() == [[row, 1]]
+    assert np.argwhere(reader.open_complete(ready / CACHE).absent).tolist() == [[row, 1]]
     ok("cache", "verify", "--against-teacher", "50", cwd=ready)
 
 
@@ -338,8 +338,8 @@ def test_a_block_whose_images_are_all_gone_keeps_what_stands(ready):
     change(ready, "teachers/tiny.yaml", views=4)
     assert "16 images are gone" in ok("teacher", cwd=ready)
     cache = reader.open_complete(ready / CACHE)
-    assert cache.absent()[:16, 3].all()
-    assert cache.absent().sum() == 16
+    assert cache.absent[:16, 3].all()
+    assert cache.absent.sum() == 16
     ok("cache", "verify", "--replay", "50", "--against-teacher", "50", cwd=ready)
 
 

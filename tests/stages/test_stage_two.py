@@ -55,7 +55,9 @@ def equal_files(folder) -> dict[str, bytes]:
 def test_two_runs_are_equal_and_workers_change_nothing(ready):
     ok(*STUDENT, cwd=ready)
     first = equal_files(ready / TRIAL)
-    assert sorted(first) == ["card.json", "history.json", "predictions.parquet", "student.safetensors"]
+    assert sorted(first) == [
+        *("card.json", "history.json", "predictions.parquet", "projection.safetensors", "student.safetensors")
+    ]
     shutil.rmtree(ready / TRIAL)
     # A stored set with two workers, each of which maps the store anew.
     change(ready, "students/small.yaml", workers=2)
@@ -82,6 +84,15 @@ def test_predictions_tell_of_every_sample_what_the_chosen_checkpoint_answers(tra
     probabilities = np.array([row["probabilities"] for row in rows], np.float32)
     assert probabilities.sum(1) == pytest.approx(np.ones(len(rows)), abs=2e-3)
     assert (probabilities.argmax(1) == [row["answer"] for row in rows]).mean() > 0.95  # half precision makes ties
+    cache = reader.open_complete(trained / "cache/toy/tiny")
+    row_of = {row.id: at for at, row in enumerate(cache.rows)}
+    logits = cache.column("logits")[[row_of[one.id] for one in samples], 0].astype(np.float64)
+    assert [row["teacher_answer"] for row in rows] == logits.argmax(1).tolist()
+    surest = np.exp(logits).max(1) / np.exp(logits).sum(1)
+    assert [row["teacher_probability"] for row in rows] == pytest.approx(surest.tolist(), abs=1e-3)
+    judged = [row for row in rows if row["domain"] == "ink" and row["split"] == "in"]
+    right = [row["teacher_answer"] == row["label"] for row in judged]
+    assert metrics["teacher_zero_shot"] == pytest.approx(np.mean(right))
     # Six steps of four of each source; p = 0.5 keeps four of eight until step 4, then all.
     assert sum(row["drawn"] for row in rows) == 48
     assert sum(row["selected"] for row in rows) == 5 * 4 + 8
@@ -181,7 +192,7 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
     pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, 1.0, 0)
     judged = data.evaluation_set(materials, pictures, 0)
     needs = frozenset({"teacher_features", "text", "template_text"})
-    answers = data.answers(materials, judged, "ink", needs)
+    answers = data.answers(materials, judged, needs)
     learnt_from = data.training_set(materials, answers, judged, ["clay", "neon"], needs, 0)
     assert len(samples.rows) == 37
     assert len(cache.rows) == 36
@@ -196,10 +207,7 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
     assert (learnt_from.answers["teacher_features"] == cache.column("image_features")).all()
     assert learnt_from.shared["template_text"].shape == (2, 2, 16)
     assert learnt_from.shared["text"].norm(dim=1).tolist() == pytest.approx([1, 1])
-    held = [at for at, sample in enumerate(samples.rows) if sample.domain == "ink" and not out[at]]
-    told = cache.column("logits")[judged.rows[held], 0].argmax(1)
-    right = [answer == samples.rows[at].label for answer, at in zip(told, held, strict=True)]
-    assert answers.zero_shot == pytest.approx(np.mean(right))
+    assert answers.zero_shot.answers.tolist() == cache.column("logits")[judged.rows, 0].argmax(1).tolist()
 
 
 # What the replay must stop, and what it must let pass.

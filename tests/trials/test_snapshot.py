@@ -42,6 +42,7 @@ def test_it_goes_on_to_the_very_same_end(tmp_path, name, step):
         (trial.student.state_dict(), expected.student.state_dict()),
         (trial.method.state_dict(), expected.method.state_dict()),
         (trial.chosen.weights, expected.chosen.weights),
+        (trial.chosen.projection, expected.chosen.projection),
     ):
         assert one.keys() == other.keys()
         assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
