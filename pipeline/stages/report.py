@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import report
 from pipeline.errors import InputError
 from pipeline.progress import say, show
+from pipeline.report import table
 from pipeline.stage_two import current
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.writing import replace_text
@@ -25,17 +25,17 @@ def run(plan: Plan, results: Path) -> None:
         raise InputError(
             f"{results}: no finished trial of this experiment here; run `{plan.command('students')}` first"
         )
-    cells = report.tabulate([card["metrics"] for card in standing.done.values()], matrix.held_out, matrix.method)
+    cells = table.tabulate([card["metrics"] for card in standing.done.values()], matrix.held_out, matrix.method)
     missing, outdated = len(standing.missing), len(standing.outdated)
-    gaps = report.gap_lines(len(standing.done), missing, outdated, plan.command("students"))
+    gaps = table.gap_lines(len(standing.done), missing, outdated, plan.command("students"))
     student = plan.student
     about = (
         f"Data set `{plan.experiment.dataset}`, teacher `{plan.experiment.teacher}` ({plan.teacher.views} views), student "
         f"`{plan.experiment.student}` (`{student.model.backbone}`, {plan.experiment.pixels.size} px, {student.steps} steps of "
         f"{student.batch} images a source domain)."
     )
-    text = report.page(about, cells, gaps)
+    text = table.page(about, cells, gaps)
     replace_text(results / "report.md", text)
-    replace_text(results / "report.json", json.dumps(report.plain(cells), indent=1) + "\n")
+    replace_text(results / "report.json", json.dumps(table.plain(cells), indent=1) + "\n")
     show(text)
     say(f"in {results / 'report.md'}")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pipeline import report
+from pipeline.report import table
 
 
 def trial(held_out, method, number, accuracy, zero_shot=0.9):
@@ -18,38 +18,38 @@ def trial(held_out, method, number, accuracy, zero_shot=0.9):
 
 
 def test_a_cell_is_mean_and_domainbeds_standard_error():
-    cell = report.cell([0.5, 0.7])
-    assert cell.mean == pytest.approx(0.6)
-    assert cell.error == pytest.approx(0.1 / math.sqrt(2))
-    assert str(cell) == "60.0 ± 7.1 (2)"
-    assert str(report.cell([0.5])) == "50.0 (1)"
-    assert report.cell([]) is None
+    one = table.cell([0.5, 0.7])
+    assert one.mean == pytest.approx(0.6)
+    assert one.error == pytest.approx(0.1 / math.sqrt(2))
+    assert str(one) == "60.0 ± 7.1 (2)"
+    assert str(table.cell([0.5])) == "50.0 (1)"
+    assert table.cell([]) is None
 
 
 def test_the_average_is_taken_trial_by_trial_over_whole_trials():
     trials = [trial("a", "erm", 0, 0.2), trial("b", "erm", 0, 0.4), trial("a", "erm", 1, 0.9)]
-    table = report.tabulate(trials, ["a", "b"], ["erm", "scmd"])
-    assert table["a"]["erm"].trials == 2
-    assert table["average"]["erm"].mean == pytest.approx(0.3)
-    assert table["average"]["erm"].trials == 1
-    assert table["average"]["scmd"] is None
-    assert table["a"]["teacher zero-shot"].mean == pytest.approx(0.9)
+    cells = table.tabulate(trials, ["a", "b"], ["erm", "scmd"])
+    assert cells["a"]["erm"].trials == 2
+    assert cells["average"]["erm"].mean == pytest.approx(0.3)
+    assert cells["average"]["erm"].trials == 1
+    assert cells["average"]["scmd"] is None
+    assert cells["a"]["teacher zero-shot"].mean == pytest.approx(0.9)
 
 
 def test_a_gap_is_named_with_what_is_left_out_and_the_command_that_fills_it():
-    assert report.gap_lines(2, 0, 0, "scmd students") == []
-    lines = report.gap_lines(1, 2, 3, "scmd students --experiment configs/x.yaml")
+    assert table.gap_lines(2, 0, 0, "scmd students") == []
+    lines = table.gap_lines(1, 2, 3, "scmd students --experiment configs/x.yaml")
     left_out = "3 more were made from other settings, samples or caches, and are left out."
     assert lines == [
         "",
         f"1 of 6 trials are done. {left_out} `scmd students --experiment configs/x.yaml` runs the rest.",
     ]
-    assert report.gap_lines(1, 1, 0, "scmd students")[1] == "1 of 2 trials are done. `scmd students` runs the rest."
+    assert table.gap_lines(1, 1, 0, "scmd students")[1] == "1 of 2 trials are done. `scmd students` runs the rest."
 
 
 def test_the_page_is_a_markdown_table():
-    table = report.tabulate([trial("a", "erm", 0, 0.25)], ["a"], ["erm", "kd"])
-    about, _, *lines = report.page("Data set `a`.", table, []).splitlines()
+    cells = table.tabulate([trial("a", "erm", 0, 0.25)], ["a"], ["erm", "kd"])
+    about, _, *lines = table.page("Data set `a`.", cells, []).splitlines()
     assert about == "Data set `a`."
     assert lines[0] == "| held out | teacher zero-shot | erm | kd |"
     assert lines[2] == "| a | 90.0 (1) | 25.0 (1) | – |"

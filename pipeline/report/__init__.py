@@ -1,0 +1,1 @@
+"""Finished trials → what a person reads of them: tables, intervals, plots, pages."""
