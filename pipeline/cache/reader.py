@@ -151,6 +151,11 @@ class TeacherCache:
                     absent[[start + row for row in rows if start + row < self.shape.samples], view] = True
         return absent
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files that are listed."""
+        return sum(entry.size for name in self.names for entry in ledger.read(self.folder, name).files.values())
+
     def content_digest(self) -> str:
         """SHA-256 over the digests of all ledgers: equal caches, byte for byte, have equal digests."""
         return sha256("".join(ledger.read(self.folder, name).digest() for name in self.names).encode())

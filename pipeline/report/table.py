@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-ZERO_SHOT = "teacher zero-shot"
+from pipeline.report.accuracies import Accuracies
 
 _PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
     """\
@@ -52,28 +52,12 @@ def cell(values: Sequence[float]) -> Cell | None:
     return Cell(mean, math.sqrt(variance / len(values)), len(values))
 
 
-def tabulate(
-    trials: list[dict[str, Any]], held_out: Sequence[str], methods: Sequence[str]
-) -> dict[str, dict[str, Cell | None]]:
-    """Held-out domain (then `average`) → method (first the teacher) → cell.
-
-    The average is, trial by trial, the mean over held-out domains; it stands only over trials that have all of them.
-    """
-    table: dict[str, dict[str, Cell | None]] = {}
-    accuracy = {(t["held_out"], t["method"], t["trial"]): t["accuracy"] for t in trials}
-    zero_shot = {(t["held_out"], t["trial"]): t["teacher_zero_shot"] for t in trials}
-    numbers = sorted({t["trial"] for t in trials})
-    columns = {ZERO_SHOT: zero_shot, **{m: {(d, n): a for (d, k, n), a in accuracy.items() if k == m} for m in methods}}
-    for domain in held_out:
-        table[domain] = {
-            name: cell([found[domain, n] for n in numbers if (domain, n) in found]) for name, found in columns.items()
-        }
-    table["average"] = {}
-    for name, found in columns.items():
-        whole = [n for n in numbers if all((domain, n) in found for domain in held_out)]
-        means = [sum(found[domain, n] for domain in held_out) / len(held_out) for n in whole]
-        table["average"][name] = cell(means)
-    return table
+def tabulate(found: Accuracies) -> dict[str, dict[str, Cell | None]]:
+    """Held-out domain (then `average`) → method (first the teacher) → cell."""
+    return {
+        domain: {name: cell(list(values.values())) for name, values in columns.items()}
+        for domain, columns in found.items()
+    }
 
 
 def page(about: str, table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:

@@ -52,7 +52,7 @@ def run(
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
     files.require_room_for(folder, trial.averaging.model.state_dict())
     training.train(trial, learnt_from, judged)
-    times = {"seconds": round(trial.seconds, 1), "seconds_evaluating": round(trial.seconds_evaluating, 1)}
+    times = {name: round(getattr(trial, name), 1) for name in files.TIMES}
     backbone, metrics = materials.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
     card = {
         **made_from(materials, key, assignment.method, assignment.settings),
@@ -105,5 +105,7 @@ def _metrics(trial: Trial, judged: EvaluationSet, zero_shot: ZeroShot, key: Tria
         "accuracy": evaluation.accuracies[f"{key.held_out}_in"],
         "validation": validation(evaluation, trial.sources),
         "step": evaluation.step,
+        "images_drawn": int(trial.drawn.sum()),
+        "images_learnt_from": int(trial.selected.sum()),
         "teacher_zero_shot": float((zero_shot.answers == judged.labels)[there].mean()),
     }

@@ -1,4 +1,4 @@
-"""Finished trials → the table."""
+"""Finished trials → the table and the page."""
 
 from __future__ import annotations
 
@@ -8,34 +8,74 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
 from pipeline.progress import say, show
-from pipeline.report import table
+from pipeline.report import outcome, page, table, told
+from pipeline.report.accuracies import AVERAGE, ZERO_SHOT, Accuracies, accuracies
+from pipeline.report.details import details
+from pipeline.report.headline import headline
+from pipeline.report.verdict import sentence
+from pipeline.samples.dataset import open_images
+from pipeline.samples.loading import Loader
 from pipeline.stage_two import current
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.writing import replace_text
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
+    from pipeline.report.page import Page
+    from pipeline.stage_two.current import Standing
+    from pipeline.stage_two.materials import Materials
 
 
 def run(plan: Plan, results: Path) -> None:
-    """`report.md`, `report.json` and the table on the terminal. Raises InputError where no trial is current."""
-    matrix = plan.experiment.matrix
-    standing = current.look(results, gathered(plan), [assigned(plan, key) for key in plan.experiment.trials()])
+    """`report.html`, `report.md`, `report.json` and the table on the terminal. Raises InputError where no trial is current."""
+    matrix, materials = plan.experiment.matrix, gathered(plan)
+    standing = current.look(results, materials, [assigned(plan, key) for key in plan.experiment.trials()])
     if not standing.done:
         raise InputError(
             f"{results}: no finished trial of this experiment here; run `{plan.command('students')}` first"
         )
-    cells = table.tabulate([card["metrics"] for card in standing.done.values()], matrix.held_out, matrix.method)
+    found = accuracies([card["metrics"] for card in standing.done.values()], matrix.held_out, matrix.method)
+    cells = table.tabulate(found)
     missing, outdated = len(standing.missing), len(standing.outdated)
     gaps = table.gap_lines(len(standing.done), missing, outdated, plan.command("students"))
-    student = plan.student
-    about = (
-        f"Data set `{plan.experiment.dataset}`, teacher `{plan.experiment.teacher}` ({plan.teacher.views} views), student "
-        f"`{plan.experiment.student}` (`{student.model.backbone}`, {plan.experiment.pixels.size} px, {student.steps} steps of "
-        f"{student.batch} images a source domain)."
-    )
-    text = table.page(about, cells, gaps)
+    about = ", ".join(f"{name} {said}" for name, said in _about(plan, "`").items())
+    text = table.page(f"{about[0].upper()}{about[1:]}.", cells, gaps)
     replace_text(results / "report.md", text)
     replace_text(results / "report.json", json.dumps(table.plain(cells), indent=1) + "\n")
+    replace_text(results / "report.html", page.render(_page(plan, materials, results, standing, found, gaps)))
     show(text)
-    say(f"in {results / 'report.md'}")
+    say(f"in {results / 'report.md'}; with plots and samples in {results / 'report.html'}")
+
+
+def _about(plan: Plan, quote: str = "") -> dict[str, str]:
+    student, name = plan.student, plan.experiment.student
+    return {
+        "data set": f"{quote}{plan.experiment.dataset}{quote}",
+        "teacher": f"{quote}{plan.experiment.teacher}{quote} ({plan.teacher.views} views)",
+        "student": f"{quote}{name}{quote} ({quote}{student.model.backbone}{quote}, {plan.experiment.pixels.size} px, "
+        f"{student.steps} steps of {student.batch} images a source domain)",
+    }
+
+
+def _page(
+    plan: Plan, materials: Materials, results: Path, standing: Standing, found: Accuracies, gaps: list[str]
+) -> Page:
+    samples, matrix = materials.samples, plan.experiment.matrix
+    groups = outcome.grouped([outcome.read(results, one.key, card) for one, card in standing.done.items()])
+    average, dataset = found[AVERAGE], plan.dataset
+    images = open_images(dataset.root, dataset.format, dataset.columns)
+    load = Loader(images, samples.rows, dataset.root, exif=samples.exif)
+    return page.Page(
+        title=f"{plan.experiment.dataset}: {', '.join(matrix.method)}",
+        about=_about(plan),
+        verdict=sentence({name: average[name] for name in matrix.method}, average[ZERO_SHOT], matrix.held_out),
+        headline=headline(found),
+        gaps=gaps,
+        groups=groups,
+        details=[details(group, samples.rows, samples.classes, load) for group in groups[: page.MOST_DETAILS]],
+        domains=samples.domains,
+        classes=samples.classes,
+        stage_one=told.cost_of_cache(materials.cache),
+        provenance=told.provenance(materials.cache, list(standing.done.values())),
+        commands=[f"{plan.command(stage)} --results {results}" for stage in ("run", "report")],
+    )

@@ -26,8 +26,10 @@ WEIGHTS, PROJECTION, PREDICTIONS = "student.safetensors", "projection.safetensor
 HISTORY, METRICS = "history.json", "metrics.json"
 # Goes up when a finished trial leaves other files, or other things in them.
 FORMAT = 2
+# Of its metrics those that differ from run to run.
+TIMES = ("seconds", "seconds_evaluating")
 # What `report` reads of a card's metrics.
-MEASURED = {"accuracy", "validation", "teacher_zero_shot"}
+MEASURED = {"accuracy", "validation", "teacher_zero_shot", "step", "images_drawn", "images_learnt_from"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,27 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not the card of a finished trial; the trial is to be run again") from error
     return dict(card)
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The rows of `history.json`, in order of their steps. Raises InputError where it is missing, or another file."""
+    path = folder / HISTORY
+    try:
+        rows = json.loads(path.read_bytes())
+        if not rows or not all({"step", "learnt", "logit_scale"} <= row.keys() for row in rows):
+            raise ValueError("no rows with a step each")
+        return list(rows)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not the history of a trial ({reason(error)}); run the trial again") from error
+
+
+def read_times(folder: Path) -> dict[str, float]:
+    """How long a trial took, by what; empty where that is not known, as on a machine that pulled it."""
+    try:
+        metrics = json.loads((folder / METRICS).read_bytes())
+        return {name: float(metrics[name]) for name in TIMES}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def is_of(card: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:

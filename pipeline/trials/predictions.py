@@ -1,12 +1,33 @@
 """`predictions.parquet`: what a trial's chosen checkpoint answers to every sample, and how often it learnt from it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import InputError, reason
 from pipeline.evaluation import EvaluationSet, Predictions, ZeroShot
+
+# Rows that are read at a time, with all their probabilities.
+BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What `predictions.parquet` says, (samples,) each: `inside` is the in split; a `confidence` is the probability of the answer
+    beside it, of the student or of the teacher."""
+
+    domain: np.ndarray
+    inside: np.ndarray
+    label: np.ndarray
+    answer: np.ndarray
+    confidence: np.ndarray
+    teacher_answer: np.ndarray
+    teacher_confidence: np.ndarray
+    drawn: np.ndarray
+    selected: np.ndarray
 
 
 def table(
@@ -36,3 +57,33 @@ def table(
 def write(rows: pa.Table, path: Path) -> None:
     """As Parquet."""
     pq.write_table(rows, path, compression="zstd")
+
+
+def read(path: Path) -> Answers:
+    """What `write` wrote. Raises InputError where the file is missing, or another."""
+    try:
+        parts = [_answers(batch) for batch in pq.ParquetFile(path).iter_batches(BATCH, use_threads=False)]
+        return Answers(**{name: np.concatenate([part[name] for part in parts]) for name in Answers.__annotations__})
+    except (pa.ArrowException, OSError, KeyError, ValueError, IndexError) as error:
+        raise InputError(f"{path}: not the predictions of a trial ({reason(error)}); run the trial again") from error
+
+
+def _answers(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
+    """All of a batch but its probabilities, of which one a row is kept."""
+    plain = {
+        name: batch.column(name).to_numpy(zero_copy_only=False)
+        for name in batch.schema.names
+        if name != "probabilities"
+    }
+    probabilities = batch.column("probabilities").flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
+    return {
+        "domain": plain["domain"].astype(str),
+        "inside": plain["split"] == "in",
+        "label": plain["label"],
+        "answer": plain["answer"],
+        "confidence": probabilities[np.arange(len(batch)), plain["answer"]].astype(np.float32),
+        "teacher_answer": plain["teacher_answer"],
+        "teacher_confidence": plain["teacher_probability"].astype(np.float32),
+        "drawn": plain["drawn"],
+        "selected": plain["selected"],
+    }

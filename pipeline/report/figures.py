@@ -1,0 +1,104 @@
+"""Groups of trials → the figures of the page, each with the words that stand for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.report import plots, series
+from pipeline.report.details import Details
+from pipeline.report.outcome import Group
+from pipeline.report.plots import Line
+from pipeline.report.svg import inline
+
+# Above so many classes a matrix has no room for their names: the largest confusions stand alone.
+MOST_CLASSES = 30
+# Classes whose shares are shown, the largest at the end.
+MOST_SHARES = 20
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An `<svg>` element."""
+
+    svg: str
+
+
+def by_method(number: int, held_out: str, groups: Sequence[Group]) -> Figure:
+    """The held-out domain's accuracy over steps, a line a method."""
+    lines = [series.held_out_accuracy(group, group.method) for group in groups]
+    told = f"Accuracy on {held_out}, held out, over steps. {_ends(lines)}"
+    return _over_steps(f"methods-{number}", f"{held_out} held out", "accuracy", lines, told, share=True)
+
+
+def by_domain(number: int, group: Group, domains: Sequence[str]) -> Figure:
+    """Accuracy over steps, a line a domain."""
+    lines = series.accuracies(group, domains)
+    told = f"Accuracy of {group.name}, by domain, over steps. {_ends(lines)}"
+    return _over_steps(f"domains-{number}", group.name, "accuracy", lines, told, share=True)
+
+
+def objective(number: int, group: Group) -> Figure:
+    """Terms of the loss over steps."""
+    lines = series.losses(group)
+    return _over_steps(f"loss-{number}", group.name, "loss", lines, f"Loss terms of {group.name}. {_ends(lines, 1.0)}")
+
+
+def scale(number: int, group: Group) -> Figure | None:
+    """exp(s) over steps; None where the method has none."""
+    line = series.logit_scale(group)
+    if line is None:
+        return None
+    told = f"Logit scale of the projection of {group.name}. {_ends([line], 1.0)}"
+    return _over_steps(f"scale-{number}", group.name, "logit scale", [line], told)
+
+
+def domain_shares(number: int, group: Group) -> Figure:
+    """What was selected, by domain, over steps."""
+    lines = series.domain_shares(group)
+    told = f"Share of each source domain among the selected, {group.name}. {_ends(lines)}"
+    return _over_steps(f"selected-domains-{number}", group.name, "share of the selected", lines, told, share=True)
+
+
+def class_shares(number: int, group: Group, classes: Sequence[str]) -> Figure:
+    """What was selected, by class, over steps."""
+    shares = series.class_shares(group)
+    shown = np.argsort(-shares[:, -1], kind="stable")[:MOST_SHARES]
+    figure = plots.over_time(group.name, shares[shown], [classes[at] for at in shown], series.steps(group))
+    largest = ", ".join(f"{classes[at]} {shares[at, -1]:.0%}" for at in shown[:3])
+    return Figure(
+        inline(
+            figure,
+            f"selected-classes-{number}",
+            f"Share of each class among the selected, {group.name}; at the end most are {largest}.",
+        )
+    )
+
+
+def confusions(number: int, one: Details, classes: Sequence[str]) -> list[Figure]:
+    """Teacher and student side by side; none where there are too many classes."""
+    if len(classes) > MOST_CLASSES:
+        return []
+    found = []
+    for who, matrix in one.confusions.items():
+        title = f"{who}: {one.group.name}"
+        right = np.trace(matrix) / max(1, matrix.sum())
+        told = f"Confusion matrix of the {title}; {right:.1%} of the answers stand on its diagonal."
+        found.append(Figure(inline(plots.confusion(title, matrix, classes), f"confusion-{who}-{number}", told)))
+    return found
+
+
+def calibration(number: int, one: Details) -> Figure:
+    """Reliability of teacher and student."""
+    errors = ", ".join(f"{who} {curve.ece:.1%}" for who, curve in one.curves.items())
+    told = f"Reliability diagram of {one.group.name}; expected calibration error: {errors}."
+    return Figure(inline(plots.reliability(one.group.name, one.curves), f"calibration-{number}", told))
+
+
+def _over_steps(name: str, title: str, label: str, lines: Sequence[Line], told: str, *, share: bool = False) -> Figure:
+    return Figure(inline(plots.over_steps(title, label, lines, share=share), name, told))
+
+
+def _ends(lines: Sequence[Line], times: float = 100.0) -> str:
+    unit = " %" if times == 100 else ""
+    return "At the end: " + ", ".join(f"{line.name} {times * line.values[-1]:.1f}{unit}" for line in lines) + "."

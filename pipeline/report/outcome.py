@@ -1,0 +1,65 @@
+"""What a finished trial left, as a report reads it; and all trials of a method on one held-out domain together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.trials import files, predictions
+from pipeline.trials.key import TrialKey
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`history` has a row an evaluation; `times` may be empty. Predictions are large, and read when asked for."""
+
+    key: TrialKey
+    folder: Path
+    card: dict[str, Any]
+    history: list[dict[str, Any]]
+    times: dict[str, float]
+
+    def answers(self) -> predictions.Answers:
+        """Raises InputError where the file is missing or damaged."""
+        return predictions.read(self.folder / files.PREDICTIONS)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Size of the student's file."""
+        return (self.folder / files.WEIGHTS).stat().st_size
+
+
+def read(results: Path, key: TrialKey, card: dict[str, Any]) -> Outcome:
+    """Raises InputError where the trial's history is missing or damaged."""
+    folder = key.folder(results)
+    return Outcome(key, folder, card, files.read_history(folder), files.read_times(folder))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials of one method on one held-out domain, in order of their numbers."""
+
+    held_out: str
+    method: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def name(self) -> str:
+        """As headings have it."""
+        return f"{self.method}, {self.held_out} held out"
+
+    def mean(self, metric: str) -> float:
+        """Of a metric of the cards."""
+        return float(sum(one.card["metrics"][metric] for one in self.outcomes) / len(self.outcomes))
+
+    @property
+    def selects(self) -> bool:
+        """Whether the method learns from a part of what it draws."""
+        return self.mean("images_learnt_from") < self.mean("images_drawn")
+
+
+def grouped(outcomes: list[Outcome]) -> list[Group]:
+    """In order of first appearance."""
+    found: dict[tuple[str, str], list[Outcome]] = {}
+    for one in outcomes:
+        found.setdefault((one.key.held_out, one.key.method), []).append(one)
+    return [Group(*names, tuple(sorted(them, key=lambda one: one.key.trial))) for names, them in found.items()]

@@ -1,0 +1,112 @@
+"""Series of numbers → matplotlib figures. What they show is computed elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from pipeline.report.measures import Reliability
+from pipeline.report.svg import INK, style
+
+# Okabe and Ito's, which colour-blind readers tell apart, without those that vanish on white or black; marks tell them apart, too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B8860B", "#7F7F7F")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+PANEL = (4.4, 3.1)
+SQUARE = (4.4, 4.2)
+# From nothing to full blue: what lies beneath shows through, be it light or dark.
+SHADES = LinearSegmentedColormap.from_list("shades", [(0, 0.45, 0.7, 0.0), (0, 0.45, 0.7, 1.0)])
+
+
+@dataclass(frozen=True)
+class Line:
+    """`values` at `steps`; a `strong` one is what the plot is about. `chosen` are points of it that are marked."""
+
+    name: str
+    steps: Sequence[int]
+    values: Sequence[float]
+    strong: bool = True
+    chosen: Sequence[tuple[int, float]] = ()
+
+
+def over_steps(title: str, label: str, lines: Sequence[Line], *, share: bool) -> Figure:
+    """Lines over training; shares are shown in per cent."""
+    figure, axes = _panel(title, PANEL)
+    for line, colour, mark in zip(lines, cycle(COLOURS), cycle(MARKS), strict=False):
+        width, style = (1.8, "-") if line.strong else (1.1, "--")
+        axes.plot(
+            line.steps, line.values, style, color=colour, marker=mark, markersize=3.5, linewidth=width, label=line.name
+        )
+        for step, value in line.chosen:
+            axes.plot([step], [value], marker="o", markersize=11, fillstyle="none", color=INK, markeredgewidth=1.2)
+    axes.set_xlabel("step")
+    axes.set_ylabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if share:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _legend(figure, axes)
+    return figure
+
+
+def reliability(title: str, curves: Mapping[str, Reliability]) -> Figure:
+    """Accuracy against confidence; a point's area goes with its number of answers."""
+    figure, axes = _panel(title, SQUARE)
+    axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=1, label="calibrated")
+    for (name, curve), colour, mark in zip(curves.items(), cycle(COLOURS), cycle(MARKS), strict=False):
+        confidence, accuracy = curve.filled
+        weights = curve.counts[curve.counts > 0] / max(1, curve.counts.sum())
+        axes.plot(confidence, accuracy, color=colour, linewidth=1.4, label=f"{name} (ECE {100 * curve.ece:.1f} %)")
+        axes.scatter(confidence, accuracy, s=10 + 250 * weights, color=colour, marker=mark, alpha=0.8)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _legend(figure, axes)
+    return figure
+
+
+def confusion(title: str, matrix: np.ndarray, names: Sequence[str]) -> Figure:
+    """(C, C) counts as shares of each label's samples."""
+    shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))
+    return _shaded(title, shares, names, names, "answer", "label", SQUARE)
+
+
+def over_time(title: str, shares: np.ndarray, names: Sequence[str], steps: Sequence[int]) -> Figure:
+    """(names, steps) shares, shaded."""
+    return _shaded(title, shares, names, [str(step) for step in steps], "until step", "", PANEL)
+
+
+def _shaded(
+    title: str, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], across: str, down: str, size: Any
+) -> Figure:
+    figure, axes = _panel(title, size)
+    image = axes.imshow(values, cmap=SHADES, vmin=0, aspect="auto", interpolation="nearest")
+    axes.grid(visible=False)
+    small = min(8.0, 150 / max(1, len(rows)))
+    every = max(1, len(columns) // 24)
+    axes.set_xticks(
+        range(0, len(columns), every), columns[::every], rotation=90, fontsize=min(8.0, 150 / len(columns) * every)
+    )
+    axes.set_yticks(range(len(rows)), rows, fontsize=small)
+    axes.set(xlabel=across, ylabel=down)
+    bar = figure.colorbar(image, ax=axes, format=PercentFormatter(1.0, decimals=0), fraction=0.05)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _panel(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    with style():
+        figure = Figure(size, layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(title, loc="left")
+    return figure, axes
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    with style():
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower left", ncols=3, columnspacing=1.2, handlelength=2.4)

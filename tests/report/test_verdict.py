@@ -1,0 +1,54 @@
+"""The sentence of the page: win, tie, loss, one trial, nothing to compare with."""
+
+from pipeline.report.verdict import sentence
+
+TEACHER = {0: 0.9, 1: 0.9, 2: 0.9}
+BASE = {0: 0.50, 1: 0.52, 2: 0.54}
+DOMAINS = ("solid", "pixel")
+
+
+def moved(by, noise=(0.0, 0.01, -0.01)):
+    return {number: value + by + noise[number] for number, value in BASE.items()}
+
+
+def test_a_win():
+    told = sentence({"erm": moved(-0.2), "kd": BASE, "scmd": moved(0.1)}, TEACHER, DOMAINS)
+    assert told == (
+        "Over 3 trials `scmd` is 10.0 points above `kd`, the best of the others, on the average of 2 held-out domains; the 95 % "
+        "interval of the difference, between +7.5 and +12.5, excludes zero: with this data set, teacher and student `scmd` is "
+        "better than `kd`, which says nothing of others."
+    )
+
+
+def test_a_loss():
+    told = sentence({"kd": BASE, "scmd": moved(-0.1)}, TEACHER, ("solid",))
+    assert told.startswith("Over 3 trials `scmd` is 10.0 points below `kd` on `solid`; the 95 % interval")
+    assert "between -12.5 and -7.5, excludes zero" in told
+    assert "`kd` is better than `scmd`" in told
+
+
+def test_a_tie():
+    told = sentence({"kd": BASE, "scmd": moved(0.005)}, TEACHER, DOMAINS)
+    assert told == (
+        "Over 3 trials `scmd` is 0.5 points above `kd` on the average of 2 held-out domains, but the 95 % interval of the "
+        "difference, between -2.0 and +3.0, includes zero: these trials do not show which is better."
+    )
+
+
+def test_one_trial():
+    told = sentence({"kd": {0: 0.5}, "scmd": {0: 0.6}}, TEACHER, DOMAINS)
+    assert told == (
+        "In one trial `scmd` is 10.0 points above `kd` on the average of 2 held-out domains; one trial cannot tell that from "
+        "chance: more trial numbers (`matrix.trial`) can."
+    )
+
+
+def test_nothing_to_compare_with():
+    told = sentence({"scmd": {0: 0.6}}, {0: 0.9}, ("solid",))
+    assert told == (
+        "`scmd` reaches 60.0 % on `solid`, beside 90.0 % of the teacher; there is no other method to compare it with."
+    )
+    assert "no other method" in sentence({"erm": {1: 0.4}, "scmd": {0: 0.6}}, {}, ("solid",))
+    assert sentence({"erm": {0: 0.1}, "scmd": {}}, TEACHER, DOMAINS) == (
+        "No trial of `scmd` is complete on the average of 2 held-out domains, so that these numbers say nothing of it."
+    )
