@@ -10,7 +10,7 @@ import typer
 from pipeline import ending, package
 from pipeline.engine.cores import MOST_PROCESSES, cores
 from pipeline.errors import InputError
-from pipeline.experiment import DEFAULT
+from pipeline.experiment import DEFAULT, RESULTS
 from pipeline.progress import WITHIN, say
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ Jobs = Annotated[
     typer.Option(min=1, help="Trials that run at the same time; by default one a core, 8 at most, and one on a GPU."),
 ]
 
-RESULTS = Path("results")
 NOTHING_KEPT = "nothing was written"
 # What is true when a command is stopped.
 STOPPED = {

@@ -2,4 +2,5 @@
 
 from pathlib import Path
 
-DEFAULT = Path("configs/experiment.yaml")
+# What a command means that is told nothing else.
+DEFAULT, RESULTS = Path("configs/experiment.yaml"), Path("results")

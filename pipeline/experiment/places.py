@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline import config, package
 from pipeline.errors import ConfigError, InputError
-from pipeline.experiment import DEFAULT
+from pipeline.experiment import DEFAULT, RESULTS
 from pipeline.experiment.schema import Experiment
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.teacher.settings import TeacherSettings
@@ -23,9 +23,11 @@ class Plan:
     teacher: TeacherSettings
     student: StudentSettings
 
-    def command(self, stage: str) -> str:
+    def command(self, stage: str, results: Path = RESULTS) -> str:
         """How a user calls a stage of this experiment."""
-        return f"scmd {stage}" if self.file == DEFAULT else shlex.join(["scmd", stage, "--experiment", str(self.file)])
+        file = [] if self.file == DEFAULT else ["--experiment", str(self.file)]
+        place = [] if results == RESULTS else ["--results", str(results)]
+        return shlex.join(["scmd", stage, *file, *place])
 
     @property
     def samples_folder(self) -> Path:

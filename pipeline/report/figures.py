@@ -24,24 +24,25 @@ class Figure:
     svg: str
 
 
-def by_method(number: int, held_out: str, groups: Sequence[Group]) -> Figure:
+def by_method(number: int, held_out: str, groups: Sequence[Group], methods: Sequence[str]) -> Figure:
     """The held-out domain's accuracy over steps, a line a method."""
-    lines = [series.held_out_accuracy(group, group.method) for group in groups]
+    lines = [series.held_out_accuracy(group, group.method) for group in groups if group.held_out == held_out]
     told = f"Accuracy on {held_out}, held out, over steps. {_ends(lines)}"
-    return _over_steps(f"methods-{number}", f"{held_out} held out", "accuracy", lines, told, share=True)
+    return _over_steps(f"methods-{number}", f"{held_out} held out", "accuracy", lines, methods, told, share=True)
 
 
 def by_domain(number: int, group: Group, domains: Sequence[str]) -> Figure:
     """Accuracy over steps, a line a domain."""
     lines = series.accuracies(group, domains)
     told = f"Accuracy of {group.name}, by domain, over steps. {_ends(lines)}"
-    return _over_steps(f"domains-{number}", group.name, "accuracy", lines, told, share=True)
+    return _over_steps(f"domains-{number}", group.name, "accuracy", lines, domains, told, share=True)
 
 
-def objective(number: int, group: Group) -> Figure:
+def objective(number: int, group: Group, terms: Sequence[str]) -> Figure:
     """Terms of the loss over steps."""
     lines = series.losses(group)
-    return _over_steps(f"loss-{number}", group.name, "loss", lines, f"Loss terms of {group.name}. {_ends(lines, 1.0)}")
+    told = f"Loss terms of {group.name}. {_ends(lines, 1.0)}"
+    return _over_steps(f"loss-{number}", group.name, "loss", lines, terms, told)
 
 
 def scale(number: int, group: Group) -> Figure | None:
@@ -50,14 +51,16 @@ def scale(number: int, group: Group) -> Figure | None:
     if line is None:
         return None
     told = f"Logit scale of the projection of {group.name}. {_ends([line], 1.0)}"
-    return _over_steps(f"scale-{number}", group.name, "logit scale", [line], told)
+    return _over_steps(f"scale-{number}", group.name, "logit scale", [line], [line.name], told)
 
 
-def domain_shares(number: int, group: Group) -> Figure:
+def domain_shares(number: int, group: Group, domains: Sequence[str]) -> Figure:
     """What was selected, by domain, over steps."""
     lines = series.domain_shares(group)
     told = f"Share of each source domain among the selected, {group.name}. {_ends(lines)}"
-    return _over_steps(f"selected-domains-{number}", group.name, "share of the selected", lines, told, share=True)
+    return _over_steps(
+        f"selected-domains-{number}", group.name, "share of the selected", lines, domains, told, share=True
+    )
 
 
 def class_shares(number: int, group: Group, classes: Sequence[str]) -> Figure:
@@ -95,8 +98,10 @@ def calibration(number: int, one: Details) -> Figure:
     return Figure(inline(plots.reliability(one.group.name, one.curves), f"calibration-{number}", told))
 
 
-def _over_steps(name: str, title: str, label: str, lines: Sequence[Line], told: str, *, share: bool = False) -> Figure:
-    return Figure(inline(plots.over_steps(title, label, lines, share=share), name, told))
+def _over_steps(
+    name: str, title: str, label: str, lines: Sequence[Line], order: Sequence[str], told: str, *, share: bool = False
+) -> Figure:
+    return Figure(inline(plots.over_steps(title, label, lines, order, share=share), name, told))
 
 
 def _ends(lines: Sequence[Line], times: float = 100.0) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pipeline.report import figures
+from pipeline.report import figures, series
 from pipeline.report.details import Details
 from pipeline.report.figures import Figure
 from pipeline.report.headline import Headline
@@ -71,16 +71,16 @@ def render(page: Page) -> str:
     environment.filters["code"] = _code
     shown = [one.group for one in page.details]
     selecting = [group for group in shown if group.selects]
+    terms = list(dict.fromkeys(line.name for group in shown for line in series.losses(group)))
+    methods = list(dict.fromkeys(group.method for group in page.groups))
+    held_out = list(dict.fromkeys(group.held_out for group in page.groups))
     return environment.get_template("report.html").render(
         page=page,
-        overview=[
-            figures.by_method(number, held_out, [one for one in page.groups if one.held_out == held_out])
-            for number, held_out in enumerate(dict.fromkeys(one.held_out for one in page.groups))
-        ],
+        overview=_each(partial(figures.by_method, groups=page.groups, methods=methods), held_out),
         accuracies=_each(partial(figures.by_domain, domains=page.domains), shown),
-        losses=_each(figures.objective, shown),
+        losses=_each(partial(figures.objective, terms=terms), shown),
         scales=_each(figures.scale, shown),
-        domain_shares=_each(figures.domain_shares, selecting),
+        domain_shares=_each(partial(figures.domain_shares, domains=page.domains), selecting),
         class_shares=_each(partial(figures.class_shares, classes=page.classes), selecting),
         whole=[group.name for group in shown if not group.selects],
         confusions=[

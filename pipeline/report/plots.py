@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +18,7 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 PANEL = (4.4, 3.1)
 SQUARE = (4.4, 4.2)
 # From nothing to full blue: what lies beneath shows through, be it light or dark.
-SHADES = LinearSegmentedColormap.from_list("shades", [(0, 0.45, 0.7, 0.0), (0, 0.45, 0.7, 1.0)])
+SHADES = LinearSegmentedColormap.from_list("shades", [(0.15, 0.5, 0.8, 0.0), (0.15, 0.5, 0.8, 1.0)])
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,12 @@ class Line:
     chosen: Sequence[tuple[int, float]] = ()
 
 
-def over_steps(title: str, label: str, lines: Sequence[Line], *, share: bool) -> Figure:
-    """Lines over training; shares are shown in per cent."""
+def over_steps(title: str, label: str, lines: Sequence[Line], order: Sequence[str], *, share: bool) -> Figure:
+    """Lines over training; shares are shown in per cent. A name has the same colour wherever `order` is the same."""
     figure, axes = _panel(title, PANEL)
-    for line, colour, mark in zip(lines, cycle(COLOURS), cycle(MARKS), strict=False):
+    for line in lines:
+        at = order.index(line.name)
+        colour, mark = COLOURS[at % len(COLOURS)], MARKS[at % len(MARKS)]
         width, style = (1.8, "-") if line.strong else (1.1, "--")
         axes.plot(
             line.steps, line.values, style, color=colour, marker=mark, markersize=3.5, linewidth=width, label=line.name
@@ -48,8 +48,9 @@ def over_steps(title: str, label: str, lines: Sequence[Line], *, share: bool) ->
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if share:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _legend(figure, axes)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    if len(lines) > 1:
+        _legend(figure, axes)
     return figure
 
 
@@ -57,7 +58,7 @@ def reliability(title: str, curves: Mapping[str, Reliability]) -> Figure:
     """Accuracy against confidence; a point's area goes with its number of answers."""
     figure, axes = _panel(title, SQUARE)
     axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=1, label="calibrated")
-    for (name, curve), colour, mark in zip(curves.items(), cycle(COLOURS), cycle(MARKS), strict=False):
+    for (name, curve), colour, mark in zip(curves.items(), COLOURS, MARKS, strict=False):
         confidence, accuracy = curve.filled
         weights = curve.counts[curve.counts > 0] / max(1, curve.counts.sum())
         axes.plot(confidence, accuracy, color=colour, linewidth=1.4, label=f"{name} (ECE {100 * curve.ece:.1f} %)")
@@ -71,31 +72,41 @@ def reliability(title: str, curves: Mapping[str, Reliability]) -> Figure:
 
 def confusion(title: str, matrix: np.ndarray, names: Sequence[str]) -> Figure:
     """(C, C) counts as shares of each label's samples."""
-    shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))
-    return _shaded(title, shares, names, names, "answer", "label", SQUARE)
+    figure, axes = _panel(title, SQUARE)
+    _shade(figure, axes, matrix / np.maximum(1, matrix.sum(1, keepdims=True)), most=1.0)
+    _name_ticks(axes, names, names)
+    axes.set(xlabel="answer", ylabel="label")
+    return figure
 
 
 def over_time(title: str, shares: np.ndarray, names: Sequence[str], steps: Sequence[int]) -> Figure:
     """(names, steps) shares, shaded."""
-    return _shaded(title, shares, names, [str(step) for step in steps], "until step", "", PANEL)
+    figure, axes = _panel(title, PANEL)
+    _shade(figure, axes, shares, most=float(shares.max()))
+    _name_ticks(axes, names, [str(step) for step in steps])
+    axes.set_xlabel("until step")
+    return figure
 
 
-def _shaded(
-    title: str, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], across: str, down: str, size: Any
-) -> Figure:
-    figure, axes = _panel(title, size)
-    image = axes.imshow(values, cmap=SHADES, vmin=0, aspect="auto", interpolation="nearest")
+def _shade(figure: Figure, axes: Axes, values: np.ndarray, most: float) -> None:
+    image = axes.imshow(values, cmap=SHADES, vmin=0, vmax=most, aspect="auto", interpolation="nearest")
     axes.grid(visible=False)
-    small = min(8.0, 150 / max(1, len(rows)))
+    with style():
+        bar = figure.colorbar(image, ax=axes, format=PercentFormatter(1.0, decimals=0), fraction=0.05)
+    bar.outline.set_visible(False)
+
+
+def _name_ticks(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
     every = max(1, len(columns) // 24)
     axes.set_xticks(
-        range(0, len(columns), every), columns[::every], rotation=90, fontsize=min(8.0, 150 / len(columns) * every)
+        range(0, len(columns), every), columns[::every], rotation=90, fontsize=_fitting(len(columns) / every)
     )
-    axes.set_yticks(range(len(rows)), rows, fontsize=small)
-    axes.set(xlabel=across, ylabel=down)
-    bar = figure.colorbar(image, ax=axes, format=PercentFormatter(1.0, decimals=0), fraction=0.05)
-    bar.outline.set_visible(False)
-    return figure
+    axes.set_yticks(range(len(rows)), rows, fontsize=_fitting(len(rows)))
+
+
+def _fitting(names: float) -> float:
+    """The size of letters by which so many names have room in a panel."""
+    return min(8.0, 150 / max(1.0, names))
 
 
 def _panel(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:

@@ -32,12 +32,12 @@ def run(plan: Plan, results: Path) -> None:
     standing = current.look(results, materials, [assigned(plan, key) for key in plan.experiment.trials()])
     if not standing.done:
         raise InputError(
-            f"{results}: no finished trial of this experiment here; run `{plan.command('students')}` first"
+            f"{results}: no finished trial of this experiment here; run `{plan.command('students', results)}` first"
         )
     found = accuracies([card["metrics"] for card in standing.done.values()], matrix.held_out, matrix.method)
     cells = table.tabulate(found)
     missing, outdated = len(standing.missing), len(standing.outdated)
-    gaps = table.gap_lines(len(standing.done), missing, outdated, plan.command("students"))
+    gaps = table.gap_lines(len(standing.done), missing, outdated, plan.command("students", results))
     about = ", ".join(f"{name} {said}" for name, said in _about(plan, "`").items())
     text = table.page(f"{about[0].upper()}{about[1:]}.", cells, gaps)
     replace_text(results / "report.md", text)
@@ -77,5 +77,5 @@ def _page(
         classes=samples.classes,
         stage_one=told.cost_of_cache(materials.cache),
         provenance=told.provenance(materials.cache, list(standing.done.values())),
-        commands=[f"{plan.command(stage)} --results {results}" for stage in ("run", "report")],
+        commands=[plan.command(stage, results) for stage in ("run", "report")],
     )

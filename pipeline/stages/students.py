@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def run(plan: Plan, results: Path, jobs: int | None) -> None:
     """Raises InputError where trials failed: the others are there, and the same command runs those that failed again."""
     require_none(train(plan, results, jobs))
-    say(f"next: {plan.command('report')}")
+    say(f"next: {plan.command('report', results)}")
 
 
 def require_none(failed: list[str]) -> None:
