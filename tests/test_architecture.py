@@ -56,7 +56,7 @@ ROOMS = {
         ),
         *("samples", "student", "teacher", "training", "training_set", "trials", "views"),
     },
-    "report": set(),
+    "report": {"cache", "samples", "trials"},
     "icons": {"samples", "teacher"},
     "timing": {"cache", "views"},
 }

@@ -53,16 +53,19 @@ def run(
     files.require_room_for(folder, trial.averaging.model.state_dict())
     training.train(trial, learnt_from, judged)
     times = {name: round(getattr(trial, name), 1) for name in files.TIMES}
+    assert trial.chosen is not None
     backbone, metrics = materials.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
     card = {
         **made_from(materials, key, assignment.method, assignment.settings),
         "classes": list(materials.samples.classes),
+        "domains": list(materials.samples.domains),
+        "teacher": _teacher(materials),
         "network": {"backbone": backbone, "arguments": {"num_classes": 0, **size_arguments(backbone, materials.size)}},
         "preprocessing": preprocessing(materials),
         "made_with": versions(trial.device, LIBRARIES),
         "metrics": metrics,
+        "accuracies": trial.chosen.evaluation.accuracies,
     }
-    assert trial.chosen is not None
     files.write_or_spare(
         folder,
         files.Finished(
@@ -77,6 +80,13 @@ def run(
         ),
     )
     return {**metrics, **times}
+
+
+def _teacher(materials: Materials) -> dict[str, Any]:
+    """Whose text tower speaks of new class names in the space that the student was taught."""
+    identity = materials.cache.identity
+    facts = identity["teacher"]
+    return {**{name: facts.get(name) for name in ("model", "weights_sha256")}, "templates": identity["templates"]}
 
 
 def preprocessing(materials: Materials) -> dict[str, Any]:

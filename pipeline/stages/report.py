@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
 from pipeline.progress import say, show
-from pipeline.report import outcome, page, table, told
+from pipeline.report import outcome, page, table, tidy, told
 from pipeline.report.accuracies import AVERAGE, ZERO_SHOT, Accuracies, accuracies
 from pipeline.report.details import details
 from pipeline.report.headline import headline
@@ -42,9 +42,24 @@ def run(plan: Plan, results: Path) -> None:
     text = table.page(f"{about[0].upper()}{about[1:]}.", cells, gaps)
     replace_text(results / "report.md", text)
     replace_text(results / "report.json", json.dumps(table.plain(cells), indent=1) + "\n")
-    replace_text(results / "report.html", page.render(_page(plan, materials, results, standing, found, gaps)))
+    shown = _page(plan, materials, results, standing, found, gaps)
+    replace_text(results / "report.html", page.render(shown))
+    _write_plots(shown, results / "plots")
     show(text)
     say(f"in {results / 'report.md'}; with plots and samples in {results / 'report.html'}")
+
+
+def _write_plots(shown: Page, folder: Path) -> None:
+    """What `dvc plots` draws, with the templates in `.dvc/plots`."""
+    folder.mkdir(exist_ok=True)
+    accuracy = tidy.accuracy(shown.groups, shown.domains)
+    for name, rows in {
+        "accuracy": tidy.held_out(accuracy),
+        "accuracy-by-domain": accuracy,
+        "loss": tidy.losses(shown.groups),
+        "confusion": tidy.confusions(shown.details, shown.classes),
+    }.items():
+        replace_text(folder / f"{name}.json", json.dumps(rows, indent=1) + "\n")
 
 
 def _about(plan: Plan, quote: str = "") -> dict[str, str]:

@@ -1,0 +1,51 @@
+"""What the page plots, as rows for other tools (`dvc plots`): one number a row, with what it is of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.report import series
+from pipeline.report.details import Details
+from pipeline.report.outcome import Group
+
+Rows = list[dict[str, Any]]
+
+
+def accuracy(groups: Sequence[Group], domains: Sequence[str]) -> Rows:
+    """Of every domain over steps, on the split that counts; means over trials."""
+    return [
+        {**_of(group), "domain": line.name, "step": step, "accuracy": value}
+        for group in groups
+        for line in series.accuracies(group, domains)
+        for step, value in zip(line.steps, line.values, strict=True)
+    ]
+
+
+def held_out(rows: Rows) -> Rows:
+    """Of `accuracy` those that are results."""
+    return [row for row in rows if row["domain"] == row["held_out"]]
+
+
+def losses(groups: Sequence[Group]) -> Rows:
+    """Of every term over steps; means over trials."""
+    return [
+        {**_of(group), "term": line.name, "step": step, "loss": value}
+        for group in groups
+        for line in series.losses(group)
+        for step, value in zip(line.steps, line.values, strict=True)
+    ]
+
+
+def confusions(details: Sequence[Details], classes: Sequence[str]) -> Rows:
+    """How often a student gave each answer to each label of the held-out domain; without those that it never gave."""
+    return [
+        {**_of(one.group), "label": label, "answer": answer, "images": int(matrix[at, to])}
+        for one in details
+        for matrix in (one.confusions["student"],)
+        for at, label in enumerate(classes)
+        for to, answer in enumerate(classes)
+        if matrix[at, to]
+    ]
+
+
+def _of(group: Group) -> dict[str, Any]:
+    return {"held_out": group.held_out, "method": group.method}
