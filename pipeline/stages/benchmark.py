@@ -1,13 +1,13 @@
-"""What the ledger's checks cost."""
+"""What a command costs that does nothing, and what the ledger's checks cost."""
 
 from pathlib import Path
 
-from pipeline import timing
 from pipeline.progress import show
+from pipeline.timing import caches, command_line
 
 
 def run(folder: Path) -> None:
     """Writes and reads a made-up cache in a temporary folder below `folder`."""
-    show(timing.command_line())
-    for line in timing.cache_lines(folder):
+    show(command_line.line())
+    for line in caches.lines(folder):
         show(line)

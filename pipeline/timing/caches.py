@@ -1,9 +1,6 @@
-"""What the ledger's checks cost, beside plain Zarr on one made-up cache; and what a command costs that does nothing."""
+"""What the ledger's checks cost, beside plain Zarr on one made-up cache."""
 
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,21 +22,9 @@ from pipeline.views.distribution import COLUMNS
 
 SHAPE = Shape(samples=8192, views=9, classes=20, prompts=1, embedding=512, columns=len(COLUMNS), block=1024)
 TIMES = 3
-MOST_HELP = 0.5
 
 
-def command_line() -> str:
-    """What a command costs that does nothing: `--help`, in processor time, the best of three."""
-    times = []
-    for _ in range(TIMES):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "pipeline.cli", "--help"], check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return f"`scmd --help` takes {min(times):.2f} s of processor time (at most {MOST_HELP} s are wanted)"
-
-
-def cache_lines(folder: Path) -> Iterator[str]:
+def lines(folder: Path) -> Iterator[str]:
     """Writes and reads in a temporary folder below `folder`; lines with the best of three times each, warm."""
     random = np.random.default_rng(0)
     arrays = {name: random.integers(0, 200, spec.shape(SHAPE)).astype(spec.dtype) for name, spec in VIEW_ARRAYS.items()}

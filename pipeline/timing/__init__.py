@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its setting and what it measured. Nothing here is a test."""
