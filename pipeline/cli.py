@@ -179,11 +179,11 @@ def run(
 
 @app.command()
 def benchmark(
-    work: Annotated[Path, typer.Option(help="Where a temporary cache of some 100 MB is made.")] = Path(
+    work: Annotated[Path, typer.Option(help="Where temporary caches and trials of some 150 MB are made.")] = Path(
         "build/benchmark"
     ),
 ) -> None:
-    """What the checks of a teacher cache cost, in seconds, beside plain Zarr."""
+    """What a command, the checks of a teacher cache beside plain Zarr, and a report of hundreds of trials cost."""
     from pipeline.stages import benchmark as stage
 
     stage.run(work)

@@ -58,7 +58,7 @@ ROOMS = {
     },
     "report": {"cache", "samples", "trials"},
     "icons": {"samples", "teacher"},
-    "timing": {"cache", "views"},
+    "timing": {"cache", "evaluation", "report", "results", "samples", "trials", "views"},
 }
 ROOMS["stages"] = set(ROOMS)
 ROOMS["cli"] = {"ending", "engine", "experiment", "stages"}
