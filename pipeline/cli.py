@@ -55,6 +55,7 @@ STOPPED = {
     "student": "nothing of this trial is kept; the same command begins it again",
     "students": "finished trials are kept, and the same command runs the others",
     "run": "finished blocks and trials are kept, and the same command goes on from them",
+    "predict": "no file was written",
     "cache": "what is repaired stays; reading changed nothing",
     "icons": "the same command goes on from the last checkpoint where there is one, or begins again",
 }
@@ -175,6 +176,49 @@ def run(
 
     stage.run(rehearsed(experiment_file, results), results, page, jobs, workers)
     say_how_to_keep("samples teacher pixels students report", experiment_file, results)
+
+
+Student = Annotated[Path | None, typer.Option("--student", help="A trial's folder with its card and weights.")]
+Best = Annotated[
+    bool, typer.Option("--best", help="Take the experiment's trial that is best on its source domains' out splits.")
+]
+
+
+def _student(folder: Path | None, best: bool, experiment_file: Path, results: Path) -> Path:
+    """Raises InputError unless exactly one of both says which."""
+    if (folder is None) != best:
+        raise InputError("say which student: either `--student FOLDER`, or `--best` of an experiment")
+    if folder:
+        return folder
+    from pipeline.stages import choosing
+
+    return choosing.best(load(experiment_file), results)
+
+
+@app.command()
+def predict(
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, folders and patterns; without any, a list of paths on standard input."),
+    ] = None,
+    student: Student = None,
+    best: Best = False,
+    to: Annotated[
+        Path | None, typer.Option(help="A file (.csv, .jsonl or .parquet) for the answers; else the terminal.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many classes of each image.")] = 1,
+    zero_shot: Annotated[
+        str | None, typer.Option(help='Answer by new classes, "a, b, c", that the student was never taught.')
+    ] = None,
+    workers: Workers = CORES,
+    experiment_file: ExperimentFile = DEFAULT,
+    results: Results = RESULTS,
+) -> None:
+    """What a student says to images: class and probability, and the accuracy where folders name the classes."""
+    from pipeline.stages import predict as stage
+
+    folder = _student(student, best, experiment_file, results)
+    stage.run(folder, images or [], to, top, workers, (zero_shot, load(experiment_file)) if zero_shot else None)
 
 
 @app.command()

@@ -247,3 +247,16 @@ def ready(made, tmp_path) -> Path:
     """A project of one's own in which everything before the student has run."""
     shutil.copytree(made, tmp_path / "project")
     return tmp_path / "project"
+
+
+@pytest.fixture(scope="session")
+def trained(made, tmp_path_factory) -> Path:
+    """A project in which all of its trials have run, and the report; never changed."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(made, folder)
+        for method in ("erm", "scmd"):
+            ok("student", "--held-out", "ink", "--method", method, cwd=folder)
+        ok("report", cwd=folder)
+
+    return once(tmp_path_factory, "trained", make)

@@ -106,9 +106,7 @@ def test_a_damaged_file_of_a_trial_is_named(tmp_path, name, content):
     (one,) = pages.made_up(tmp_path, sizes)
     path = one.folder / name
     path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(
-        InputError, match=f"{re.escape(str(path))}: not the \\w+ of a trial .*run the trial again"
-    ):
+    with pytest.raises(InputError, match=f"{re.escape(str(path))}: not the \\w+ of a trial .*run the trial again"):
         outcome.read(tmp_path, one.key, one.card).answers()
 
 

@@ -1,0 +1,1 @@
+"""A finished student at work: loaded from a trial's folder, and asked."""

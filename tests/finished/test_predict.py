@@ -1,0 +1,239 @@
+"""`scmd predict`: what a student says to files, folders, patterns and lists, and what becomes of those that are no pictures."""
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.finished import student as students
+from pipeline.samples import table
+from tests.conftest import ENVIRONMENT, change, ok, refused, run_scmd
+
+SCMD = "results/trials/small/ink/scmd/hparams-0/trial-0"
+ERM = "results/trials/small/ink/erm/hparams-0/trial-0"
+
+
+@pytest.fixture
+def mine(trained, tmp_path):
+    """A copy of the project with trials."""
+    return shutil.copytree(trained, tmp_path / "mine")
+
+
+def predicted(project, *arguments, student=SCMD, suffix=".jsonl"):
+    ok("predict", *arguments, "--student", student, "--to", f"out{suffix}", "--workers", "0", cwd=project)
+    if suffix == ".jsonl":
+        return [json.loads(line) for line in (project / "out.jsonl").read_text().splitlines()]
+    if suffix == ".csv":
+        return list(csv.DictReader((project / "out.csv").open(newline="")))
+    return pq.read_table(project / "out.parquet").to_pylist()
+
+
+@pytest.mark.parametrize("student", [SCMD, ERM])
+def test_it_answers_as_the_trial_did(mine, student):
+    rows = {row["path"]: row for row in predicted(mine, "images", student=student)}
+    samples = table.read(mine / "cache/toy").rows
+    answers = pq.read_table(mine / student / "predictions.parquet").to_pylist()
+    assert len(rows) == len(samples) == 36
+    for sample, answer in zip(samples, answers, strict=True):
+        row = rows[f"images/{sample.key}"]
+        assert row["class"] == ("disc", "square")[answer["answer"]]
+        assert row["probability"] == pytest.approx(max(answer["probabilities"]), abs=2e-3)
+        assert row["sha256"] == sample.id == hashlib.sha256((mine / row["path"]).read_bytes()).hexdigest()
+        assert row["label"] == sample.class_name
+        assert row["error"] is None
+
+
+def test_formats_say_the_same(mine):
+    lines, sheet, parquet = (
+        predicted(mine, "images/ink", "--top", "2", suffix=s) for s in (".jsonl", ".csv", ".parquet")
+    )
+    for one, two, three in zip(lines, sheet, parquet, strict=True):
+        assert one["path"] == two["path"] == three["path"]
+        assert one["class"] == two["class"] == three["class"] == one["top"][0]["class"]
+        assert one["probability"] == pytest.approx(float(two["probability"])) == pytest.approx(three["probability"])
+        assert {best["class"] for best in one["top"]} == {"disc", "square"}
+        assert sum(best["probability"] for best in three["top"]) == pytest.approx(1, abs=1e-4)
+        assert two["top"].startswith(f"{one['class']} {one['probability']:.4f}; ")
+
+
+def test_a_folder_of_classes_gives_accuracy_and_other_folders_none(mine):
+    (mine / "images/ink/hexagon").mkdir()
+    Image.new("RGB", (40, 40)).save(mine / "images/ink/hexagon/x.png")
+    output = ok("predict", "images/ink", "--student", SCMD, "--workers", "0", cwd=mine)
+    answers = pq.read_table(mine / SCMD / "predictions.parquet").to_pylist()
+    right = sum(row["answer"] == row["label"] for row in answers if row["domain"] == "ink")
+    assert f"accuracy {right / 12:.1%}: {right} of 12 images that lie in a folder of a class's name" in output
+    assert "accuracy" not in ok("predict", "images/ink/hexagon", "--student", SCMD, "--workers", "0", cwd=mine)
+
+
+def test_what_is_no_picture_is_a_row_with_the_reason(mine):
+    folder = mine / "odd"
+    folder.mkdir()
+    shutil.copy(mine / "images/ink/disc/0.png", folder / "sound.png")
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.png").write_text("no picture")
+    (folder / "cut.png").write_bytes((folder / "sound.png").read_bytes()[:80])
+    (folder / "gone.png").symlink_to("nowhere.png")
+    rows = {row["path"]: row for row in predicted(mine, "odd")}
+    assert rows["odd/sound.png"]["class"] in ("disc", "square")
+    broken = {name: row["error"] for name, row in rows.items() if row["error"]}
+    assert broken.keys() == {"odd/empty.jpg", "odd/text.png", "odd/cut.png", "odd/gone.png"}
+    assert broken["odd/empty.jpg"] == "empty file"
+    assert "No such file" in broken["odd/gone.png"]
+    assert all(rows[name]["class"] is None and rows[name]["top"] == [] for name in broken)
+    assert rows["odd/gone.png"]["sha256"] is None
+    assert rows["odd/text.png"]["sha256"] is not None
+    output = ok("predict", "odd", "--student", SCMD, "--workers", "0", cwd=mine)
+    assert "4 could not be read; their rows say why" in output
+    # Nothing but broken ones is no end, either.
+    (folder / "sound.png").unlink()
+    assert all(row["error"] for row in predicted(mine, "odd"))
+
+
+def test_patterns_lists_and_odd_names(mine):
+    shutil.copy(mine / "images/ink/disc/0.png", mine / "images/ink/disc/schöne [0] 図.png")
+    assert len(predicted(mine, "images/*/disc/*.png")) == 19
+    assert len(predicted(mine, "images/**/0.png")) == 6
+    assert predicted(mine, "images/ink/disc/schöne [0] 図.png")[0]["path"].endswith("schöne [0] 図.png")
+    paths = "images/ink/disc/0.png\nimages/ink/disc/schöne [0] 図.png\n\nnowhere.png\n"
+    command = [sys.executable, "-m", "pipeline.cli", "predict", "--student", SCMD, "--workers", "2", "--to", "list.csv"]
+    done = subprocess.run(command, cwd=mine, env=ENVIRONMENT, input=paths, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((mine / "list.csv").open(newline="")))
+    assert [row["path"] for row in rows] == [line for line in paths.splitlines() if line]
+    assert [bool(row["error"]) for row in rows] == [False, False, True]
+
+
+@pytest.mark.parametrize("name", [b"b\xff\xfe.png", b"line\nbreak.png", b'quo"te, comma.png'])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ""])
+def test_names_that_are_no_text_are_told(mine, name, suffix):
+    import os
+
+    folder = mine / "odd"
+    folder.mkdir()
+    shutil.copy(mine / "images/ink/disc/0.png", os.path.join(os.fsencode(folder), name))
+    if suffix:
+        (row,) = predicted(mine, "odd", suffix=suffix)
+        assert row["path"] == f"odd/{name.decode('utf-8', 'replace')}"
+    else:
+        ok("predict", "odd", "--student", SCMD, "--workers", "0", cwd=mine)
+
+
+def test_best_is_by_validation_and_says_so(mine):
+    cards = {
+        name: json.loads((mine / place / "card.json").read_text()) for name, place in (("erm", ERM), ("scmd", SCMD))
+    }
+    best = max(cards, key=lambda name: cards[name]["metrics"]["validation"])
+    output = ok("predict", "images/ink/disc", "--best", "--workers", "0", cwd=mine)
+    assert (
+        f"student: {best}, ink held out, trial 0, of 2 trials the one with the highest accuracy on its source" in output
+    )
+    assert "the held-out domain has no part in the choice" in output
+
+
+def test_faults_are_one_sentence(mine):
+    assert "say which student" in refused("predict", "images", cwd=mine)
+    assert "say which student" in refused("predict", "images", "--best", "--student", SCMD, cwd=mine)
+    assert "no such file or folder" in refused("predict", "nowhere", "--student", SCMD, cwd=mine)
+    assert "no image at pipe/*" in refused("predict", "pipe/*", "--student", SCMD, cwd=mine)
+    assert "a student is a trial's folder with card.json" in refused(
+        "predict", "images", "--student", "images", cwd=mine
+    )
+    told = refused("predict", "images", "--student", SCMD, "--to", "out.xlsx", "--workers", "0", cwd=mine)
+    assert "answers are written as .csv, .jsonl, .parquet" in told
+    assert "make it first" in refused(
+        "predict", "images", "--student", SCMD, "--to", "a/b.csv", "--workers", "0", cwd=mine
+    )
+    assert not list(mine.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("classes", ["disc"], "card and weights do not make a student"),
+        ("method", {"name": "sorcery"}, "card and weights do not make a student"),
+        ("preprocessing", {}, "not the card of a student that can be used"),
+        ("student", {"model": {"backbone": "hf-hub:evil/model"}}, "is no model of timm"),
+    ],
+)
+def test_a_card_that_is_not_the_weights_is_refused(mine, key, value, told):
+    path = mine / SCMD / "card.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    assert told in refused("predict", "images", "--student", SCMD, "--workers", "0", cwd=mine)
+
+
+# New class names.
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    return tmp_path / "kept/scmd/text"
+
+
+def test_new_names_are_answered_by_the_projection_and_the_text_tower_runs_once(mine, kept):
+    names = ("--zero-shot", "circle, square, star", "--top", "3")
+    first = predicted(mine, "images/ink", *names)
+    assert {best["class"] for row in first for best in row["top"]} == {"circle", "square", "star"}
+    assert len(list(kept.glob("*.safetensors"))) == 1
+    # By hand: exp(s) · cosine between the projected features and the kept text.
+    one = students.load(mine / SCMD, torch.device("cpu"))
+    (file,) = kept.glob("*")
+    from safetensors.torch import load_file
+
+    text = load_file(file)["text"].double()
+    assert text.norm(dim=1).tolist() == pytest.approx([1, 1, 1])
+    pixels = np.asarray(Image.open(mine / first[0]["path"]).convert("RGB").resize((24, 24), Image.Resampling.BILINEAR))
+    mean, std = (
+        np.array(values) for values in (one.card.preprocessing.normalise.mean, one.card.preprocessing.normalise.std)
+    )
+    images = torch.from_numpy((pixels / 255 - mean) / std).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        embedding = one.shipped.projection.projector(one.shipped.predictor.backbone(images)).double()
+    cosine = embedding / embedding.norm() @ text.T
+    expected = (one.shipped.projection.log_scale.double().exp() * cosine).softmax(1)[0]
+    told = {best["class"]: best["probability"] for best in first[0]["top"]}
+    assert [told[name] for name in ("circle", "square", "star")] == pytest.approx(expected.tolist(), abs=1e-5)
+    # The teacher is needed no more.
+    change(mine, "teachers/tiny.yaml", model="local-dir:/nowhere")
+    assert predicted(mine, "images/ink", *names) == first
+    assert "must hold open_clip_config.json" in refused(
+        "predict", "images", "--student", SCMD, "--zero-shot", "a, b", "--workers", "0", cwd=mine
+    )
+
+
+def test_what_is_kept_and_damaged_is_made_again(mine, kept):
+    first = predicted(mine, "images/ink", "--zero-shot", "circle, star")
+    (file,) = kept.glob("*")
+    file.write_bytes(b"damaged")
+    assert predicted(mine, "images/ink", "--zero-shot", "circle, star") == first
+
+
+def test_new_names_need_a_projection_and_the_very_teacher(mine, kept, tiny_teacher):
+    command = ("predict", "images", "--workers", "0", "--student")
+    assert "method `erm` taught this student nothing" in refused(*command, ERM, "--zero-shot", "a, b", cwd=mine)
+    assert "name two classes or more" in refused(*command, SCMD, "--zero-shot", "a", cwd=mine)
+    assert "names `a` twice" in refused(*command, SCMD, "--zero-shot", "a, b, a", cwd=mine)
+    other = shutil.copytree(tiny_teacher, mine / "other")
+    weights = other / "open_clip_model.safetensors"
+    from safetensors.torch import load_file, save_file
+
+    save_file({name: tensor * 1.01 for name, tensor in load_file(weights).items()}, weights)
+    change(mine, "teachers/tiny.yaml", model=f"local-dir:{other}")
+    told = refused(*command, SCMD, "--zero-shot", "a, b", cwd=mine)
+    assert "the experiment's teacher is not the one that taught this student" in told
+    assert not kept.exists()
+
+
+def test_ctrl_c_or_a_reader_that_has_enough_leaves_no_file(mine):
+    done = run_scmd("predict", "images", "--student", SCMD, "--to", "images/out.csv/x.csv", "--workers", "0", cwd=mine)
+    assert done.returncode == 1
+    assert not list(mine.rglob("*.partial"))
