@@ -75,9 +75,8 @@ def gap_lines(done: int, missing: int, outdated: int, command: str) -> list[str]
     return ["", f"{done} of {done + missing + outdated} trials are done.{others} `{command}` runs the rest."]
 
 
-def plain(table: dict[str, dict[str, Cell | None]]) -> dict[str, Any]:
-    """The table as DVC metrics: domain → method → accuracy and trials."""
+def plain(table: dict[str, dict[str, Cell | None]]) -> dict[str, dict[str, float]]:
+    """The table as DVC metrics: held-out domain → method → accuracy in %, to two places."""
     return {
-        domain: {name: {"accuracy": c.mean, "trials": c.trials} for name, c in cells.items() if c}
-        for domain, cells in table.items()
+        domain: {name: round(100 * c.mean, 2) for name, c in cells.items() if c} for domain, cells in table.items()
     }
