@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,10 +58,20 @@ STOPPED = {
     "student": "nothing of this trial is kept; the same command begins it again",
     "students": "finished trials are kept, and the same command runs the others",
     "run": "finished blocks and trials are kept, and the same command goes on from them",
+    "export": "an earlier export is as it was; the same command begins again",
     "predict": "no file was written",
     "cache": "what is repaired stays; reading changed nothing",
     "icons": "the same command goes on from the last checkpoint where there is one, or begins again",
 }
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Raises InputError where what is imported within belongs to an extra that is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"`{error.name}` is not installed; run `pip install 'scmd[{name}]'`") from error
 
 
 def load(experiment_file: Path) -> "Plan":
@@ -178,6 +191,14 @@ def run(
     say_how_to_keep("samples teacher pixels students report", experiment_file, results)
 
 
+class Format(StrEnum):
+    """What other runtimes read."""
+
+    onnx = "onnx"
+    torch = "torch"
+    int8 = "int8"
+
+
 Student = Annotated[Path | None, typer.Option("--student", help="A trial's folder with its card and weights.")]
 Best = Annotated[
     bool, typer.Option("--best", help="Take the experiment's trial that is best on its source domains' out splits.")
@@ -219,6 +240,25 @@ def predict(
 
     folder = _student(student, best, experiment_file, results)
     stage.run(folder, images or [], to, top, workers, (zero_shot, load(experiment_file)) if zero_shot else None)
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option(help="A new folder, or an earlier export's.")] = Path("export"),
+    format: Annotated[
+        list[Format] | None, typer.Option(help="Beside safetensors and cards; may stand several times.")
+    ] = None,
+    student: Student = None,
+    best: Best = False,
+    experiment_file: ExperimentFile = DEFAULT,
+    results: Results = RESULTS,
+) -> None:
+    """A student as others use it: safetensors, card and model card; ONNX, torch.export, int8, checked on real images."""
+    folder, formats = _student(student, best, experiment_file, results), [one.value for one in format or []]
+    with _extra("export"):
+        from pipeline.stages import export as stage
+
+        stage.run(folder, to, formats, load(experiment_file) if formats else None)
 
 
 @app.command()
@@ -300,11 +340,8 @@ Package = Annotated[Path, typer.Argument(help="The unpacked npm package @iconify
 
 
 def _icons_stage() -> Any:
-    """Raises InputError where the extra that it needs is not installed."""
-    try:
+    with _extra("icons"):
         from pipeline.stages import icons as stage
-    except ModuleNotFoundError as error:
-        raise InputError(f"`{error.name}` is not installed; run `pip install 'scmd[icons]'`") from error
     return stage
 
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
@@ -77,6 +76,4 @@ def gap_lines(done: int, missing: int, outdated: int, command: str) -> list[str]
 
 def plain(table: dict[str, dict[str, Cell | None]]) -> dict[str, dict[str, float]]:
     """The table as DVC metrics: held-out domain → method → accuracy in %, to two places."""
-    return {
-        domain: {name: round(100 * c.mean, 2) for name, c in cells.items() if c} for domain, cells in table.items()
-    }
+    return {domain: {name: round(100 * c.mean, 2) for name, c in cells.items() if c} for domain, cells in table.items()}
