@@ -334,6 +334,62 @@ def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = C
     say_how_to_keep("teacher", experiment_file)
 
 
+Exact = Annotated[
+    int, typer.Option("--exact-up-to", min=0, help="Rows up to which the search is exact; above, it is approximate.")
+]
+EXACT_UP_TO = 1_000_000
+
+
+@cache.command("search")
+def cache_search(
+    text: Annotated[str | None, typer.Option(help="What the pictures should show, as it stands.")] = None,
+    image: Annotated[Path | None, typer.Option(help="A picture to find the like of.")] = None,
+    sample: Annotated[str | None, typer.Option(help="The key of a sample, or the beginning of its id.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=MOST, help="How many.")] = 12,
+    sheet: Annotated[Path | None, typer.Option(help="A contact sheet of what was found, PNG.")] = None,
+    exact_up_to: Exact = EXACT_UP_TO,
+    experiment_file: ExperimentFile = DEFAULT,
+) -> None:
+    """The samples nearest to a text, an image or a sample by the teacher's features."""
+    if sum(one is not None for one in (text, image, sample)) != 1:
+        raise InputError("say what to look for: one of `--text`, `--image` and `--sample`")
+    from pipeline.stages import queries as stage
+
+    plan = load(experiment_file)
+    asked = stage.opened(plan, exact_up_to)
+    if text is not None:
+        question = stage.by_text(plan, text)
+    else:
+        question = stage.by_image(plan, asked, image) if image else stage.by_sample(asked, sample or "")
+    stage.search(plan, asked, question, k, sheet)
+
+
+@cache.command("probe")
+def cache_probe(
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Neighbours that vote.")] = 10,
+    experiment_file: ExperimentFile = DEFAULT,
+) -> None:
+    """k-NN accuracy of the teacher's features, within each domain and across domains."""
+    from pipeline.stages import queries as stage
+
+    stage.probed(stage.opened(load(experiment_file)), k)
+
+
+@cache.command("duplicates")
+def cache_duplicates(
+    near: Annotated[float, typer.Option(min=0.5, max=1, help="The least cosine of near duplicates' features.")] = 0.95,
+    alike: Annotated[float, typer.Option(min=0, max=1, help="The least correlation of their pixels.")] = 0.95,
+    exclude: Annotated[Path | None, typer.Option(help="Where the keys to leave out are written.")] = None,
+    exact_up_to: Exact = EXACT_UP_TO,
+    experiment_file: ExperimentFile = DEFAULT,
+) -> None:
+    """Pictures that stand twice, exactly or nearly; exit code 1 where a held-out domain's also stands in a source."""
+    from pipeline.stages import queries as stage
+
+    plan = load(experiment_file)
+    stage.repeated(plan, stage.opened(plan, exact_up_to), near, alike, exclude)
+
+
 icons = typer.Typer(help="How the embedded data set and its teacher were made (needs `pip install scmd[icons]`).")
 app.add_typer(icons, name="icons")
 Package = Annotated[Path, typer.Argument(help="The unpacked npm package @iconify/json.")]

@@ -70,6 +70,7 @@ ROOMS = {
         "views",
         "weights",
     },
+    "queries": {"cache", "samples", "teacher"},
     "icons": {"samples", "teacher"},
     "timing": {"cache", "evaluation", "report", "results", "samples", "trials", "views"},
 }

@@ -65,6 +65,7 @@ def make_repository(folder: Path, teacher: Path) -> Path:
     folder.mkdir(parents=True)
     write_images(folder / "images")
     write_configurations(folder, configurations(teacher))
+    shutil.copytree(ROOT / "configs/exclude", folder / "configs/exclude")
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     with (folder / ".gitignore").open("a") as stream:

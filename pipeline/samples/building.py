@@ -2,15 +2,29 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, reason
 from pipeline.progress import track
 from pipeline.samples import folders, judging, parquet
 from pipeline.samples.dataset import Images
 from pipeline.samples.images import UnreadableError, decode, peculiarities
 from pipeline.samples.table import Found, Sample, Samples, SetAside
+
+# Why a sample that the configuration's list names is none.
+EXCLUDED = "excluded by the configuration's list"
+
+
+def excluded_keys(file: Path | None) -> frozenset[str]:
+    """The keys of a list, a line each. Raises InputError where it cannot be read."""
+    try:
+        return frozenset(file.read_text(encoding="utf-8").splitlines()) - {""} if file else frozenset()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{file}: the list that `exclude` of the data set's configuration names cannot be read ({reason(error)}); write it "
+            "with `scmd cache duplicates --exclude`, or take the key out"
+        ) from error
 
 
 def find(
@@ -34,12 +48,15 @@ def build(
     classes: tuple[str, ...] | None,
     exif: bool,
     flip: bool,
+    excluded: Collection[str],
     warn: Callable[[str], None],
 ) -> tuple[Samples, list[SetAside]]:
-    """Reads every image once. Raises InputError where what is left is no data set to generalise over."""
+    """Reads every image once but those whose key is `excluded`. Raises InputError where what is left is no data set to generalise
+    over, and for an excluded key that is none."""
     domains = domains or tuple(sorted({place.domain for place in found}))
     classes = classes or tuple(sorted({place.class_name for place in found}))
     judging.require_data_set(found, domains, classes)
+    judging.require_there(found, excluded)
     labels = {name: label for label, name in enumerate(classes)}
     positions: Counter[str] = Counter()
     samples, quarantine = [], []
@@ -47,6 +64,9 @@ def build(
     for place in track(found, len(found), "reading images"):
         position = positions[place.domain]
         positions[place.domain] += 1
+        if place.key in excluded:
+            quarantine.append(SetAside(place.key, place.domain, place.class_name, EXCLUDED))
+            continue
         try:
             data = images.read(place.key)
             picture = decode(data, exif=exif)

@@ -1,7 +1,7 @@
 """What was found and read: whether it is a data set to generalise over, and what its user should know of it, in sentences."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipeline.errors import InputError
 from pipeline.samples.names import require_names
@@ -29,6 +29,15 @@ def require_data_set(found: Sequence[Found], domains: Sequence[str], classes: Se
     filled = {place.domain for place in found}
     if empty := [domain for domain in domains if domain not in filled]:
         raise InputError(f"domain `{empty[0]}` has no image; check the data set's `root` and `domains`")
+
+
+def require_there(found: Sequence[Found], excluded: Collection[str]) -> None:
+    """Raises InputError for an excluded key that is no file's: a list of another data set would leave out nothing."""
+    if unknown := sorted(set(excluded) - {place.key for place in found}):
+        raise InputError(
+            f"`exclude` names {unknown[0]}, and the data set has no such image; write the list anew (`scmd cache duplicates "
+            "--exclude`), or take the line out"
+        )
 
 
 def require_readable(
@@ -86,7 +95,7 @@ def count_lines(samples: Samples, quarantine: Sequence[SetAside], skipped: Seque
         by_class = Counter(sample.class_name for sample in kept)
         each = ", ".join(f"{name} {by_class[name]}" for name in samples.classes)
         yield (
-            f"{domain}: {samples.found[domain]} found, {len(kept)} kept, {bad[domain]} unreadable, "
+            f"{domain}: {samples.found[domain]} found, {len(kept)} kept, {bad[domain]} set aside, "
             f"{passed[domain]} other files and folders passed by ({each})"
         )
 

@@ -22,6 +22,7 @@ def run(plan: Plan) -> None:
         classes=settings.classes,
         exif=settings.exif,
         flip=settings.flip,
+        excluded=building.excluded_keys(settings.exclude),
         warn=warn,
     )
     for held_out in plan.experiment.matrix.held_out:

@@ -39,7 +39,7 @@ def png(domain: str, name: str, number: int) -> bytes:
 def build(entries: dict[tuple[str, str, str], bytes], warnings: list | None = None, **options):
     found = [Found(key, domain, name) for key, domain, name in entries]
     memory = Memory({key: data for (key, *_), data in entries.items()})
-    arguments = {"domains": None, "classes": None, "exif": True, "flip": True}
+    arguments = {"excluded": frozenset(), "domains": None, "classes": None, "exif": True, "flip": True}
     said = warnings if warnings is not None else []
     return building.build(found, memory, **{**arguments, **options}, warn=said.append)
 
@@ -47,6 +47,17 @@ def build(entries: dict[tuple[str, str, str], bytes], warnings: list | None = No
 def entries(**changed: bytes) -> dict[tuple[str, str, str], bytes]:
     places = [(f"{d}/{c}/0", d, c) for d in ("clay", "ink") for c in ("disc", "square")]
     return {place: changed.get(place[0].replace("/", "_"), png(place[1], place[2], 0)) for place in places}
+
+
+def test_what_is_excluded_is_set_aside_and_keeps_its_position():
+    more = entries() | {("ink/disc/1", "ink", "disc"): png("ink", "disc", 1)}
+    samples, quarantine = build(more, excluded={"ink/disc/0"})
+    assert [row.key for row in samples.rows] == ["clay/disc/0", "clay/square/0", "ink/square/0", "ink/disc/1"]
+    assert [(row.key, row.reason) for row in quarantine] == [("ink/disc/0", building.EXCLUDED)]
+    assert [row.position for row in samples.rows] == [0, 1, 1, 2]
+    assert samples.found == {"clay": 2, "ink": 3}
+    with pytest.raises(InputError, match="`exclude` names ink/disc/9, and the data set has no such image"):
+        build(more, excluded={"ink/disc/9"})
 
 
 def test_every_readable_file_is_a_row_and_the_rest_has_a_reason():

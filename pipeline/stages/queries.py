@@ -1,0 +1,166 @@
+"""Questions to an experiment's teacher cache: what is near, how well its features tell classes apart, what stands there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.matching import open_matching
+from pipeline.progress import say, show, warn
+from pipeline.queries import duplicates, index, sheet
+from pipeline.queries.features import Features, features
+from pipeline.queries.probe import probe
+from pipeline.samples import table
+from pipeline.samples.dataset import open_images
+from pipeline.samples.images import UnreadableError, decode
+from pipeline.samples.loading import Loader
+from pipeline.samples.splits import is_out
+from pipeline.teacher.zero_shot import unit
+from pipeline.writing import replace_text
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pipeline.cache.reader import TeacherCache
+    from pipeline.experiment.places import Plan
+    from pipeline.queries.duplicates import Pair
+    from pipeline.queries.index import Index
+    from pipeline.samples.table import Sample, Samples
+    from pipeline.teacher.clip import Clip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A cache with its samples, features, and an index of them."""
+
+    cache: TeacherCache
+    samples: Samples
+    features: Features
+    index: Index
+
+
+def opened(plan: Plan, exact_up_to: int = index.EXACT_UP_TO) -> Asked:
+    """Raises CacheError where the cache is another than the configuration asks for."""
+    samples = table.read(plan.samples_folder)
+    cache = open_matching(plan.cache_folder, plan.teacher, samples)
+    known = features(cache, samples)
+    place = plan.cache_folder.with_name(f".{plan.cache_folder.name}.index")
+    return Asked(cache, samples, known, index.build(known.rows, place / f"{cache.content_digest()}.faiss", exact_up_to))
+
+
+def by_text(plan: Plan, text: str) -> np.ndarray:
+    """(D,) of a text, as it stands. Raises TeacherError where the teacher is missing."""
+    return np.asarray(_teacher(plan).encode_texts([[text]])[0, 0])
+
+
+def by_image(plan: Plan, asked: Asked, file: Path) -> np.ndarray:
+    """(D,) of an image's clean view. Raises InputError where it cannot be read."""
+    try:
+        picture = decode(file.read_bytes(), exif=asked.samples.exif)
+    except (OSError, UnreadableError) as error:
+        raise InputError(f"{file}: cannot be read as an image ({error})") from error
+    teacher = _teacher(plan)
+    return np.asarray(teacher.encode_images(teacher.clean(picture)[None].copy(), teacher.own_mean, teacher.own_std)[0])
+
+
+def by_sample(asked: Asked, name: str) -> np.ndarray:
+    """(D,) of the sample with this key, or whose id begins so. Raises InputError where there is none, or several."""
+    found = {one.id: at for at, one in enumerate(asked.features.samples) if one.key == name or one.id.startswith(name)}
+    if len(found) != 1:
+        raise InputError(f"`{name}` is the key, or the beginning of the id, of {len(found) or 'no'} samples; name one")
+    return np.asarray(asked.features.rows[next(iter(found.values()))])
+
+
+def search(plan: Plan, asked: Asked, question: np.ndarray, k: int, to: Path | None) -> None:
+    """Lists the k samples nearest to a question (D,), and writes a contact sheet of them."""
+    scores, rows = asked.index.nearest(unit(question.astype(np.float64))[None], k)
+    found = [
+        (asked.features.samples[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True) if row >= 0
+    ]
+    if to:
+        load = _loader(plan, asked, [sample for sample, _ in found])
+        captions = [f"{score:.3f}  {one.class_name}\n{one.domain}\n{_key(one)}" for one, score in found]
+        sheet.write([_picture(load, at) for at in range(len(found))], captions, to)
+        say(f"contact sheet in {to}")
+    for sample, score in found:
+        show(f"{score:.3f}  {_key(sample)}  {sample.domain}  {sample.class_name}  {sample.id[:12]}")
+
+
+def probed(asked: Asked, k: int) -> None:
+    """k-NN accuracy of each domain by its own samples and by the others'."""
+    found = probe(asked.features, k)
+    width = max(len(one.domain) for one in found)
+    show(f"{'':<{width}}  samples  within  across   ({k} nearest, in %)")
+    for one in found:
+        show(f"{one.domain:<{width}}  {one.samples:>7,}  {100 * one.within:>6.1f}  {100 * one.across:>6.1f}")
+
+
+def repeated(plan: Plan, asked: Asked, near: float, alike: float, exclude: Path | None) -> None:
+    """Lists pairs and what they do, and writes the keys to leave out. Raises InputError where a held-out domain leaks."""
+    held_out, split = plan.experiment.matrix.held_out, plan.student.split
+    out = is_out(asked.samples, plan.experiment.matrix.trial[0], split.rule, split.holdout_fraction)
+    out_of = dict(zip((one.key for one in asked.samples.rows), out.tolist(), strict=True))
+    exact = list(duplicates.exact(asked.features.samples))
+    close = _alike(plan, asked, duplicates.near(asked.features, asked.index, near), alike)
+    for pair in (*exact, *close):
+        how = "same bytes" if pair.exact else f"{pair.score:.4f}"
+        show(f"{duplicates.kind(pair, held_out, out_of)}: {_told(pair.one)} and {_told(pair.other)} ({how})")
+    say(f"{len(exact)} exact and {len(close)} near pairs")
+    if exclude:
+        dropped = duplicates.to_exclude([*exact, *close])
+        replace_text(exclude, "".join(f"{sample.key}\n" for sample in dropped))
+        say(f"{len(dropped)} keys to leave out in {exclude}: name it as `exclude` in the data set's configuration")
+    if leaks := [pair for pair in (*exact, *close) if pair.leaks(held_out)]:
+        raise InputError(
+            f"{len(leaks)} pairs join a held-out domain ({', '.join(held_out)}) with another, first {_told(leaks[0].one)} and "
+            f"{_told(leaks[0].other)}: a student has seen what it is judged by; write a list with `--exclude FILE`, name it as "
+            "`exclude` in the data set's configuration, and run `scmd samples`"
+        )
+
+
+def _alike(plan: Plan, asked: Asked, pairs: list[Pair], least: float) -> list[Pair]:
+    """Of pairs with like features those whose pixels are alike, too; all of them, and that is said, where images are not here."""
+    of = dict.fromkeys(sample for pair in pairs for sample in (pair.one, pair.other))
+    load = _loader(plan, asked, list(of))
+    pictures = dict(zip(of, (_picture(load, at) for at in range(len(of))), strict=True))
+    kept, unseen = [], 0
+    for pair in pairs:
+        one, other = pictures[pair.one], pictures[pair.other]
+        unseen += one is None or other is None
+        if one is None or other is None or duplicates.likeness(one, other) >= least:
+            kept.append(pair)
+    if unseen:
+        warn(f"of {unseen} near pairs the images are not here: they are listed by their features alone")
+    return kept
+
+
+def _loader(plan: Plan, asked: Asked, samples: Sequence[Sample]) -> Loader:
+    images = open_images(plan.dataset.root, plan.dataset.format, plan.dataset.columns)
+    return Loader(images, samples, plan.dataset.root, exif=asked.samples.exif)
+
+
+def _told(sample: Sample) -> str:
+    return f"{_key(sample)} ({sample.domain}, {sample.class_name})"
+
+
+def _key(sample: Sample) -> str:
+    return sample.key if sample.key.isprintable() else repr(sample.key)
+
+
+def _picture(load: Loader, at: int) -> Image.Image | None:
+    with suppress(InputError):
+        return load(at)
+    return None
+
+
+def _teacher(plan: Plan) -> Clip:
+    from pipeline.engine.device import device
+    from pipeline.teacher import clip
+
+    return clip.load(plan.teacher, device())
