@@ -61,6 +61,7 @@ ROOMS = {
         "batches",
         "cache",
         "engine",
+        "journal",
         "losses",
         "methods",
         "samples",

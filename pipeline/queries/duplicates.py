@@ -58,7 +58,7 @@ def likeness(one: Image.Image, other: Image.Image) -> float:
     grey = [np.asarray(image.convert("L").resize((SIDE, SIDE)), np.float64) for image in (one, other)]
     first, second = (values - values.mean() for values in grey)
     norms = float(np.linalg.norm(first) * np.linalg.norm(second))
-    return float((first * second).sum()) / norms if norms else float(np.array_equal(*grey))
+    return float((first * second).sum()) / norms if norms else float(np.array_equal(grey[0], grey[1]))
 
 
 def kind(pair: Pair, held_out: Sequence[str], out: dict[str, bool]) -> str:

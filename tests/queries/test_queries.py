@@ -24,17 +24,8 @@ def unit_rows(seed: int, count: int, width: int = 8) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def sample(at: int, domain="a", label=0, id=None, position=None) -> Sample:
-    return Sample(
-        id or f"{at:064x}",
-        f"{domain}/{label}/{at}",
-        domain,
-        str(label),
-        label,
-        at if position is None else position,
-        9,
-        9,
-    )
+def sample(at: int, domain="a", label=0, id=None) -> Sample:
+    return Sample(id or f"{at:064x}", f"{domain}/{label}/{at}", domain, str(label), label, at, 9, 9)
 
 
 @settings(max_examples=20, deadline=None)
