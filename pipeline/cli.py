@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import ending, package
-from pipeline.engine.cores import MOST_PROCESSES, cores
+from pipeline import api, ending, package
 from pipeline.errors import InputError
 from pipeline.experiment import DEFAULT, RESULTS
 from pipeline.progress import WITHIN, say
@@ -74,18 +73,11 @@ def _extra(name: str) -> Iterator[None]:
         raise InputError(f"`{error.name}` is not installed; run `pip install 'scmd[{name}]'`") from error
 
 
-def load(experiment_file: Path) -> "Plan":
-    """An experiment as its files say."""
-    from pipeline.experiment import places
-
-    return places.load(experiment_file)
-
-
 def rehearsed(experiment_file: Path, results: Path | None = None) -> "Plan":
     """An experiment of which all that can be tried before the work has been tried."""
     from pipeline.experiment import rehearsal
 
-    plan = load(experiment_file)
+    plan = api.load_experiment(experiment_file)
     rehearsal.rehearse(plan, results)
     return plan
 
@@ -97,7 +89,7 @@ def say_how_to_keep(stage: str, experiment_file: Path, results: Path | None = No
         say(f"this ran outside DVC, whose checkouts (`dvc exp run`) remove it: `dvc commit -f {stage}` keeps it")
 
 
-CORES = min(cores(), MOST_PROCESSES)
+CORES = api.CORES
 
 
 @app.command()
@@ -106,12 +98,12 @@ def samples(
     listing: Annotated[bool, typer.Option("--list", help="Name what was set aside, and why; read no image.")] = False,
 ) -> None:
     """Read every image once: a table with a row a sample, and a list of what makes none, with reasons."""
-    from pipeline.stages import samples as stage
-
     if listing:
-        stage.list_set_aside(load(experiment_file))
+        from pipeline.stages import samples as stage
+
+        stage.list_set_aside(api.load_experiment(experiment_file))
     else:
-        stage.run(rehearsed(experiment_file))
+        api.make_samples(rehearsed(experiment_file))
         say_how_to_keep("samples", experiment_file)
 
 
@@ -124,21 +116,19 @@ def teacher(
     ] = False,
 ) -> None:
     """Stage one: run CLIP once over every view and prompt, or over what a cache still lacks."""
-    from pipeline.stages import teacher as stage
-
     if plan:
+        from pipeline.stages import teacher as stage
+
         stage.foretell(rehearsed(experiment_file), workers)
     else:
-        stage.run(rehearsed(experiment_file), workers)
+        api.make_cache(rehearsed(experiment_file), workers)
         say_how_to_keep("teacher", experiment_file)
 
 
 @app.command()
 def pixels(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
     """Render the recorded views once at the student's size."""
-    from pipeline.stages import pixels as stage
-
-    stage.run(rehearsed(experiment_file), workers)
+    api.make_pixels(rehearsed(experiment_file), workers)
 
 
 @app.command()
@@ -150,28 +140,21 @@ def student(
     results: Results = RESULTS,
 ) -> None:
     """Stage two, one trial: train a student against the cache and measure it. No teacher is loaded."""
-    from pipeline.stages import student as stage
-
-    plan = load(experiment_file)
-    stage.run(plan, results, plan.experiment.key(held_out, method, trial))
+    api.train(api.load_experiment(experiment_file), held_out, method, trial, results)
     say_how_to_keep("students", experiment_file, results)
 
 
 @app.command()
 def students(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS, jobs: Jobs = None) -> None:
     """Stage two, the whole experiment: run every trial that is not current, side by side."""
-    from pipeline.stages import students as stage
-
-    stage.run(rehearsed(experiment_file, results), results, jobs)
+    api.train_all(rehearsed(experiment_file, results), results, jobs)
     say_how_to_keep("students", experiment_file, results)
 
 
 @app.command()
 def report(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS) -> None:
     """The table of all finished trials of an experiment."""
-    from pipeline.stages import report as stage
-
-    stage.run(load(experiment_file), results)
+    api.write_report(api.load_experiment(experiment_file), results)
 
 
 @app.command()
@@ -211,9 +194,7 @@ def _student(folder: Path | None, best: bool, experiment_file: Path, results: Pa
         raise InputError("say which student: either `--student FOLDER`, or `--best` of an experiment")
     if folder:
         return folder
-    from pipeline.stages import choosing
-
-    return choosing.best(load(experiment_file), results)
+    return api.best_student(api.load_experiment(experiment_file), results)
 
 
 @app.command()
@@ -239,7 +220,8 @@ def predict(
     from pipeline.stages import predict as stage
 
     folder = _student(student, best, experiment_file, results)
-    stage.run(folder, images or [], to, top, workers, (zero_shot, load(experiment_file)) if zero_shot else None)
+    new = [name.strip() for name in zero_shot.split(",")] if zero_shot else None
+    stage.run(folder, images or [], to, top, workers, (new, api.load_experiment(experiment_file)) if new else None)
 
 
 @app.command()
@@ -256,9 +238,7 @@ def export(
     """A student as others use it: safetensors, card and model card; ONNX, torch.export, int8, checked on real images."""
     folder, formats = _student(student, best, experiment_file, results), [one.value for one in format or []]
     with _extra("export"):
-        from pipeline.stages import export as stage
-
-        stage.run(folder, to, formats, load(experiment_file) if formats else None)
+        api.export_student(folder, to, formats, api.load_experiment(experiment_file) if formats else None)
 
 
 @app.command()
@@ -283,7 +263,7 @@ MOST = 1_000_000
 
 
 def _folder(folder: Path | None, experiment_file: Path) -> Path:
-    return folder or load(experiment_file).cache_folder
+    return folder or api.load_experiment(experiment_file).cache_folder
 
 
 @cache.command("info")
@@ -320,7 +300,7 @@ def cache_verify(
     if replay or against_teacher:
         from pipeline.stages import cache_checks
 
-        plan = load(experiment_file)
+        plan = api.load_experiment(experiment_file)
         cache_checks.draw_again(plan, place, replay)
         cache_checks.encode_again(plan, place, against_teacher)
 
@@ -330,7 +310,7 @@ def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = C
     """Compute what is damaged again, and nothing else, with the teacher and images of the experiment."""
     from pipeline.stages import cache_checks as stage
 
-    stage.repaired(load(experiment_file), workers)
+    stage.repaired(api.load_experiment(experiment_file), workers)
     say_how_to_keep("teacher", experiment_file)
 
 
@@ -351,17 +331,11 @@ def cache_search(
     experiment_file: ExperimentFile = DEFAULT,
 ) -> None:
     """The samples nearest to a text, an image or a sample by the teacher's features."""
-    if sum(one is not None for one in (text, image, sample)) != 1:
-        raise InputError("say what to look for: one of `--text`, `--image` and `--sample`")
     from pipeline.stages import queries as stage
 
-    plan = load(experiment_file)
+    plan = api.load_experiment(experiment_file)
     asked = stage.opened(plan, exact_up_to)
-    if text is not None:
-        question = stage.by_text(plan, text)
-    else:
-        question = stage.by_image(plan, asked, image) if image else stage.by_sample(asked, sample or "")
-    stage.search(plan, asked, question, k, sheet)
+    stage.search(plan, asked, stage.question(plan, asked, text, image, sample), k, sheet)
 
 
 @cache.command("probe")
@@ -372,7 +346,7 @@ def cache_probe(
     """k-NN accuracy of the teacher's features, within each domain and across domains."""
     from pipeline.stages import queries as stage
 
-    stage.probed(stage.opened(load(experiment_file)), k)
+    stage.probed(stage.opened(api.load_experiment(experiment_file)), k)
 
 
 @cache.command("duplicates")
@@ -386,8 +360,9 @@ def cache_duplicates(
     """Pictures that stand twice, exactly or nearly; exit code 1 where a held-out domain's also stands in a source."""
     from pipeline.stages import queries as stage
 
-    plan = load(experiment_file)
-    stage.repeated(plan, stage.opened(plan, exact_up_to), near, alike, exclude)
+    plan = api.load_experiment(experiment_file)
+    asked = stage.opened(plan, exact_up_to)
+    stage.repeated(plan, stage.pairs(plan, asked, near, alike), asked.samples, exclude)
 
 
 icons = typer.Typer(help="How the embedded data set and its teacher were made (needs `pip install scmd[icons]`).")

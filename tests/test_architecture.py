@@ -76,7 +76,8 @@ ROOMS = {
     "timing": {"cache", "evaluation", "report", "results", "samples", "trials", "views"},
 }
 ROOMS["stages"] = set(ROOMS)
-ROOMS["cli"] = {"ending", "engine", "experiment", "stages"}
+ROOMS["api"] = {"cache", "engine", "experiment", "finished", "queries", "report", "samples", "stages"}
+ROOMS["cli"] = {"api", "ending", "experiment", "stages"}
 
 
 def imports(path) -> set[str]:

@@ -61,7 +61,7 @@ def test_results_go_to_standard_output_and_talk_to_standard_error(ready):
         ok("student", "--held-out", "ink", "--method", method, cwd=ready)
     report = run_scmd("report", cwd=ready)
     assert "\n| held out | teacher zero-shot | erm | scmd |\n" in report.stdout
-    assert report.stderr == "in results/report.md\n"
+    assert report.stderr == "in results/report.md; with plots and samples in results/report.html\n"
     for arguments in (("cache", "info"), ("cache", "diff", "cache/toy/tiny", "cache/toy/tiny"), ("cache", "verify")):
         done = run_scmd(*arguments, cwd=ready)
         assert done.stdout

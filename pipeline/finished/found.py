@@ -23,29 +23,29 @@ def named(arguments: Sequence[str], classes: Sequence[str]) -> list[Found]:
 
     Raises InputError for what is not there, and where nothing is found.
     """
-    found = [one for argument in arguments for one in _of(argument, classes)]
-    if not found:
+    images = [one for argument in arguments for one in _of(argument, classes)]
+    if not images:
         raise InputError(f"no image at {', '.join(arguments)}; images end in {', '.join(SUFFIXES)}")
-    return found
+    return images
 
 
 def listed(lines: Iterable[str], classes: Sequence[str]) -> Iterator[Found]:
     """A path a line, as `find` prints them. What is not there becomes a row that says so."""
     for line in lines:
         if path := line.rstrip("\n"):
-            yield _found(Path(path), classes)
+            yield found(Path(path), classes)
 
 
 def _of(argument: str, classes: Sequence[str]) -> list[Found]:
     path = Path(argument)
     if path.is_dir():
-        return [_found(one, classes) for one in _below(path)]
+        return [found(one, classes) for one in _below(path)]
     if path.exists() or not glob.has_magic(argument):
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        return [_found(path, classes)]
+        return [found(path, classes)]
     return [
-        _found(Path(one), classes)
+        found(Path(one), classes)
         for one in sorted(glob.glob(argument, recursive=True))
         if one.lower().endswith(SUFFIXES)
     ]
@@ -59,5 +59,6 @@ def _below(folder: Path) -> Iterator[Path]:
                 yield Path(place) / name
 
 
-def _found(path: Path, classes: Sequence[str]) -> Found:
+def found(path: Path, classes: Sequence[str]) -> Found:
+    """With the class whose folder it lies in."""
     return Found(path, path.parent.name if path.parent.name in classes else None)

@@ -37,14 +37,13 @@ class TextTower(Protocol):
         ...
 
 
-def split(names: str) -> tuple[str, ...]:
-    """`"a, b, c"` → names. Raises InputError for less than two, an empty one, or one that stands twice."""
-    found = tuple(name.strip() for name in names.split(","))
-    if len(found) < 2 or not all(found):
-        raise InputError(f'`--zero-shot {names}`: name two classes or more, with commas between: "bicycle, car, bus"')
-    if twice := [name for name in found if found.count(name) > 1]:
-        raise InputError(f"`--zero-shot {names}` names `{twice[0]}` twice")
-    return found
+def require_names(classes: Sequence[str]) -> None:
+    """Raises InputError for less than two new names, an empty one, or one that stands twice."""
+    told = ", ".join(classes)
+    if len(classes) < 2 or not all(classes):
+        raise InputError(f'new classes `{told}`: name two or more, with commas between: "bicycle, car, bus"')
+    if twice := [name for name in classes if list(classes).count(name) > 1]:
+        raise InputError(f"new classes `{told}`: `{twice[0]}` stands there twice")
 
 
 def embeddings(teacher: Teacher, classes: Sequence[str], load: Callable[[], TextTower]) -> Tensor:

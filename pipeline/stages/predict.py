@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.engine.device import device
 from pipeline.errors import InputError
 from pipeline.finished import answers, found, student, tables, texts
+from pipeline.finished.found import Found
 from pipeline.progress import say, warn
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
-    from pipeline.finished.found import Found
+    from pipeline.finished.answers import Answer
     from pipeline.finished.student import Classifier, FinishedStudent
     from pipeline.finished.texts import TextTower
 
+# New class names, and the experiment whose teacher speaks of them.
+ZeroShot = tuple[Sequence[str], "Plan"]
+
 
 def run(
-    folder: Path, images: Sequence[str], to: Path | None, top: int, workers: int, zero_shot: tuple[str, Plan] | None
+    folder: Path, images: Sequence[str], to: Path | None, top: int, workers: int, zero_shot: ZeroShot | None
 ) -> None:
-    """Answers to `images`, or to a list on standard input; `zero_shot` holds new class names and whose teacher speaks of them."""
+    """Answers to `images`, or to a list on standard input, on the terminal or in the file `to`."""
     one = student.load(folder, device())
-    classifier = _by_new_names(one, *zero_shot) if zero_shot else one.classifier()
+    classifier = _classifier(one, zero_shot)
+    named = _named(images, classifier.classes)
     right = judged = broken = 0
     with tables.opened(to) as sink:
-        named = _images(images, classifier)
         for answer in answers.answers(classifier, named, top=top, workers=workers, device=device()):
             sink(answer)
             broken += answer.error is not None
@@ -41,24 +45,36 @@ def run(
         say(f"in {to}")
 
 
-def _images(images: Sequence[str], classifier: Classifier) -> Iterable[Found]:
+def answered(
+    one: FinishedStudent, images: Iterable[Path], top: int, workers: int, zero_shot: ZeroShot | None
+) -> Iterator[Answer]:
+    """The same for paths, an answer each."""
+    classifier = _classifier(one, zero_shot)
+    named = (found.found(Path(path), classifier.classes) for path in images)
+    return answers.answers(classifier, named, top=top, workers=workers, device=device())
+
+
+def _named(images: Sequence[str], classes: Sequence[str]) -> Iterable[Found]:
     if images:
-        return found.named(images, classifier.classes)
+        return found.named(images, classes)
     if sys.stdin.isatty():
         raise InputError(
             "name images, folders or patterns, or pipe a list of paths: `find . -name '*.jpg' | scmd predict …`"
         )
-    return found.listed(sys.stdin, classifier.classes)
+    return found.listed(sys.stdin, classes)
 
 
-def _by_new_names(one: FinishedStudent, names: str, plan: Plan) -> Classifier:
-    """Raises InputError before the teacher is loaded where the student cannot."""
+def _classifier(one: FinishedStudent, zero_shot: ZeroShot | None) -> Classifier:
+    """Raises InputError, before the teacher is loaded, where the student cannot answer by new names."""
+    if zero_shot is None:
+        return one.classifier()
     _ = one.projection
+    classes, plan = zero_shot
+    texts.require_names(classes)
 
     def tower() -> TextTower:
         from pipeline.teacher import clip
 
         return clip.load(plan.teacher, device())
 
-    classes = texts.split(names)
     return one.zero_shot(classes, texts.embeddings(one.card.teacher, classes, tower).to(device()))

@@ -77,12 +77,25 @@ def by_sample(asked: Asked, name: str) -> np.ndarray:
     return np.asarray(asked.features.rows[next(iter(found.values()))])
 
 
-def search(plan: Plan, asked: Asked, question: np.ndarray, k: int, to: Path | None) -> None:
-    """Lists the k samples nearest to a question (D,), and writes a contact sheet of them."""
+def question(plan: Plan, asked: Asked, text: str | None, image: Path | None, sample: str | None) -> np.ndarray:
+    """(D,) of the one that is given. Raises InputError unless that is exactly one."""
+    if sum(one is not None for one in (text, image, sample)) != 1:
+        raise InputError("say what to look for: one of a text, an image and a sample (`--text`, `--image`, `--sample`)")
+    if text is not None:
+        return by_text(plan, text)
+    return by_sample(asked, sample) if sample is not None else by_image(plan, asked, image or Path())
+
+
+def nearest(asked: Asked, question: np.ndarray, k: int) -> list[tuple[Sample, float]]:
+    """The k samples nearest to a question (D,), with their cosines."""
     scores, rows = asked.index.nearest(unit(question.astype(np.float64))[None], k)
-    found = [
-        (asked.features.samples[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True) if row >= 0
-    ]
+    pairs = zip(rows[0].tolist(), scores[0].tolist(), strict=True)
+    return [(asked.features.samples[row], score) for row, score in pairs if row >= 0]
+
+
+def search(plan: Plan, asked: Asked, question: np.ndarray, k: int, to: Path | None) -> None:
+    """Lists the nearest, and writes a contact sheet of them."""
+    found = nearest(asked, question, k)
     if to:
         load = _loader(plan, asked, [sample for sample, _ in found])
         captions = [f"{score:.3f}  {one.class_name}\n{one.domain}\n{_key(one)}" for one, score in found]
@@ -101,22 +114,27 @@ def probed(asked: Asked, k: int) -> None:
         show(f"{one.domain:<{width}}  {one.samples:>7,}  {100 * one.within:>6.1f}  {100 * one.across:>6.1f}")
 
 
-def repeated(plan: Plan, asked: Asked, near: float, alike: float, exclude: Path | None) -> None:
+def pairs(plan: Plan, asked: Asked, near: float, alike: float) -> list[Pair]:
+    """Exact duplicates, then near ones."""
+    close = duplicates.near(asked.features, asked.index, near)
+    return [*duplicates.exact(asked.features.samples), *_alike(plan, asked, close, alike)]
+
+
+def repeated(plan: Plan, found: list[Pair], samples: Samples, exclude: Path | None) -> None:
     """Lists pairs and what they do, and writes the keys to leave out. Raises InputError where a held-out domain leaks."""
     held_out, split = plan.experiment.matrix.held_out, plan.student.split
-    out = is_out(asked.samples, plan.experiment.matrix.trial[0], split.rule, split.holdout_fraction)
-    out_of = dict(zip((one.key for one in asked.samples.rows), out.tolist(), strict=True))
-    exact = list(duplicates.exact(asked.features.samples))
-    close = _alike(plan, asked, duplicates.near(asked.features, asked.index, near), alike)
-    for pair in (*exact, *close):
+    out = is_out(samples, plan.experiment.matrix.trial[0], split.rule, split.holdout_fraction)
+    out_of = dict(zip((one.key for one in samples.rows), out.tolist(), strict=True))
+    for pair in found:
         how = "same bytes" if pair.exact else f"{pair.score:.4f}"
         show(f"{duplicates.kind(pair, held_out, out_of)}: {_told(pair.one)} and {_told(pair.other)} ({how})")
-    say(f"{len(exact)} exact and {len(close)} near pairs")
+    exact = sum(pair.exact for pair in found)
+    say(f"{exact} exact and {len(found) - exact} near pairs")
     if exclude:
-        dropped = duplicates.to_exclude([*exact, *close])
+        dropped = duplicates.to_exclude(found)
         replace_text(exclude, "".join(f"{sample.key}\n" for sample in dropped))
         say(f"{len(dropped)} keys to leave out in {exclude}: name it as `exclude` in the data set's configuration")
-    if leaks := [pair for pair in (*exact, *close) if pair.leaks(held_out)]:
+    if leaks := [pair for pair in found if pair.leaks(held_out)]:
         raise InputError(
             f"{len(leaks)} pairs join a held-out domain ({', '.join(held_out)}) with another, first {_told(leaks[0].one)} and "
             f"{_told(leaks[0].other)}: a student has seen what it is judged by; write a list with `--exclude FILE`, name it as "

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pipeline.stage_two.materials import Materials
 
 
-def run(plan: Plan, results: Path) -> None:
-    """`report.html`, `report.md`, `report.json` and the table on the terminal. Raises InputError where no trial is current."""
+def run(plan: Plan, results: Path) -> Accuracies:
+    """`report.html`, `.md`, `.json`, plots, and the table on the terminal. Raises InputError where no trial is current."""
     matrix, materials = plan.experiment.matrix, gathered(plan)
     standing = current.look(results, materials, [assigned(plan, key) for key in plan.experiment.trials()])
     if not standing.done:
@@ -47,6 +47,7 @@ def run(plan: Plan, results: Path) -> None:
     _write_plots(shown, results / "plots")
     show(text)
     say(f"in {results / 'report.md'}; with plots and samples in {results / 'report.html'}")
+    return found
 
 
 def _write_plots(shown: Page, folder: Path) -> None:

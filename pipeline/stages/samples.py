@@ -9,9 +9,10 @@ from pipeline.samples import building, dataset, judging, table
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
+    from pipeline.samples.table import Samples
 
 
-def run(plan: Plan) -> None:
+def run(plan: Plan) -> Samples:
     """Writes the table and says what was found, kept and set aside. Raises InputError where there is no data set."""
     settings = plan.dataset
     found, skipped = building.find(settings.root, settings.format, settings.columns, settings.domains, settings.classes)
@@ -34,6 +35,7 @@ def run(plan: Plan) -> None:
     for line in (*judging.count_lines(samples, quarantine, skipped), *judging.set_aside_lines([*quarantine, *skipped])):
         say(line)
     say(f"{len(samples.rows)} samples in {plan.samples_folder / table.NAME}; next: {plan.command('teacher')}")
+    return samples
 
 
 def list_set_aside(plan: Plan) -> None:

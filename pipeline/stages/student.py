@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
 
 
-def run(plan: Plan, results: Path, key: TrialKey) -> None:
-    """Trains, measures and writes one trial. Raises the errors of what it opens before the first step."""
+def run(plan: Plan, results: Path, key: TrialKey) -> Path:
+    """Trains, measures and writes one trial; returns its folder. Raises the errors of what it opens before the first step."""
     assignment, materials = assigned(plan, key), gathered(plan)
     sources = running.sources_of(materials, assignment)
     if warning := schedule_warning(materials.student, assignment.settings, len(sources)):
@@ -32,3 +32,4 @@ def run(plan: Plan, results: Path, key: TrialKey) -> None:
     metrics = running.run(materials, assignment, sources, pictures, folder)
     percent = f"{metrics['accuracy']:.1%} at step {metrics['step']}, validation {metrics['validation']:.1%}"
     say(f"{key.held_out}: {percent}, {metrics['seconds']:.0f} s; in {folder}")
+    return folder

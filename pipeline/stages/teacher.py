@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.cache import reader
 from pipeline.progress import say
 from pipeline.samples import table
 from pipeline.stage_one import completing, forecast
 from pipeline.stage_one.task import Task, prepare
 
 if TYPE_CHECKING:
+    from pipeline.cache.reader import TeacherCache
     from pipeline.experiment.places import Plan
 
 
@@ -18,10 +20,11 @@ def task(plan: Plan) -> Task:
     return prepare(plan.cache_folder, plan.teacher, plan.dataset, table.read(plan.samples_folder))
 
 
-def run(plan: Plan, workers: int) -> None:
+def run(plan: Plan, workers: int) -> TeacherCache:
     """What is missing is computed, what stands is kept, nothing is mixed."""
     completing.build(task(plan), workers)
     say(f"next: {plan.command('pixels')}")
+    return reader.open_complete(plan.cache_folder)
 
 
 def foretell(plan: Plan, workers: int) -> None:

@@ -220,8 +220,8 @@ def test_what_is_kept_and_damaged_is_made_again(mine, kept):
 def test_new_names_need_a_projection_and_the_very_teacher(mine, kept, tiny_teacher):
     command = ("predict", "images", "--workers", "0", "--student")
     assert "method `erm` taught this student nothing" in refused(*command, ERM, "--zero-shot", "a, b", cwd=mine)
-    assert "name two classes or more" in refused(*command, SCMD, "--zero-shot", "a", cwd=mine)
-    assert "names `a` twice" in refused(*command, SCMD, "--zero-shot", "a, b, a", cwd=mine)
+    assert "name two or more" in refused(*command, SCMD, "--zero-shot", "a", cwd=mine)
+    assert "`a` stands there twice" in refused(*command, SCMD, "--zero-shot", "a, b, a", cwd=mine)
     other = shutil.copytree(tiny_teacher, mine / "other")
     weights = other / "open_clip_model.safetensors"
     from safetensors.torch import load_file, save_file

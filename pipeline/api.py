@@ -1,0 +1,144 @@
+"""The pipeline from Python: what the commands do, as functions. Torch and the rest are imported by the function that needs them.
+
+Paths count from the working folder, as with the commands. All raise the errors of `pipeline.errors`, one sentence each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.engine.cores import MOST_PROCESSES, cores
+from pipeline.errors import InputError
+from pipeline.experiment import DEFAULT, RESULTS
+
+if TYPE_CHECKING:
+    from pipeline.cache.reader import TeacherCache
+    from pipeline.experiment.places import Plan
+    from pipeline.finished.answers import Answer
+    from pipeline.finished.student import FinishedStudent
+    from pipeline.queries.duplicates import Pair
+    from pipeline.report.accuracies import Accuracies
+    from pipeline.samples.table import Sample, Samples
+
+CORES = min(cores(), MOST_PROCESSES)
+
+
+def load_experiment(file: Path | str = DEFAULT) -> Plan:
+    """An experiment's file, or the name of a shipped one, with the configurations that it names. Raises ConfigError."""
+    from pipeline.experiment import places
+
+    return places.load(Path(file))
+
+
+def make_samples(plan: Plan) -> Samples:
+    """Reads every image once and writes the samples table. Raises InputError where there is no data set."""
+    from pipeline.stages import samples
+
+    return samples.run(plan)
+
+
+def make_cache(plan: Plan, workers: int = CORES) -> TeacherCache:
+    """Stage one: completes the teacher cache, or builds it. Raises TeacherError, CacheError, InputError, ResourceError."""
+    from pipeline.stages import teacher
+
+    return teacher.run(plan, workers)
+
+
+def make_pixels(plan: Plan, workers: int = CORES) -> None:
+    """Renders the student's pictures, where they fit. Raises CacheError, InputError, ResourceError."""
+    from pipeline.stages import pixels
+
+    pixels.run(plan, workers)
+
+
+def train(plan: Plan, held_out: str, method: str, trial: int = 0, results: Path = RESULTS) -> Path:
+    """Stage two, one trial, current or not; returns its folder. Raises the errors of what it opens before the first step."""
+    from pipeline.stages import student
+
+    return student.run(plan, results, plan.experiment.key(held_out, method, trial))
+
+
+def train_all(plan: Plan, results: Path = RESULTS, jobs: int | None = None) -> None:
+    """Every trial of the experiment that is not current, `jobs` at a time (by default one a core). Raises InputError where some
+    failed; the others are there."""
+    from pipeline.stages import students
+
+    students.run(plan, results, jobs)
+
+
+def write_report(plan: Plan, results: Path = RESULTS) -> Accuracies:
+    """Writes table, page and plots; returns accuracy (0 to 1) by held-out domain, method and trial number. Raises InputError
+    where no trial is current."""
+    from pipeline.stages import report
+
+    return report.run(plan, results)
+
+
+def open_cache(folder: Path) -> TeacherCache:
+    """A whole teacher cache; `column("logits")` (N, V, C), `column("image_features")` (N, V, D) and others check what they read.
+    Raises CacheError where there is none, or it is not finished."""
+    from pipeline.cache import reader
+
+    return reader.open_complete(folder)
+
+
+def best_student(plan: Plan, results: Path = RESULTS) -> Path:
+    """The folder of the current trial with the highest accuracy on its source domains' out splits. Raises InputError."""
+    from pipeline.stages import choosing
+
+    return choosing.best(plan, results)
+
+
+def load_student(folder: Path) -> FinishedStudent:
+    """A trial's folder, or an export, ready to answer, on a GPU where there is one. Raises InputError where files are missing,
+    damaged, or not each other's."""
+    from pipeline.engine.device import device
+    from pipeline.finished import student
+
+    return student.load(folder, device())
+
+
+def predict(
+    student: FinishedStudent,
+    images: Iterable[Path],
+    top: int = 1,
+    workers: int = 0,
+    classes: Sequence[str] | None = None,
+    plan: Plan | None = None,
+) -> Iterator[Answer]:
+    """A row an image, in order, with its `top` classes; a broken image is a row with the reason. With new `classes` the student's
+    projection answers, and `plan` says whose teacher speaks of them. Raises InputError where the method taught none."""
+    from pipeline.stages import predict
+
+    if classes is None:
+        return predict.answered(student, images, top, workers, None)
+    if plan is None:
+        raise InputError("new classes are spoken by a teacher: name the experiment that it is of (`plan`)")
+    return predict.answered(student, images, top, workers, (classes, plan))
+
+
+def export_student(folder: Path, to: Path, formats: Sequence[str] = (), plan: Plan | None = None) -> None:
+    """Weights, card and model card; `formats` of "onnx", "torch" and "int8", for which the images of `plan` are needed. Raises
+    InputError."""
+    from pipeline.stages import export
+
+    export.run(folder, to, formats, plan)
+
+
+def search(
+    plan: Plan, *, text: str | None = None, image: Path | None = None, sample: str | None = None, k: int = 12
+) -> list[tuple[Sample, float]]:
+    """The k samples nearest to a text, an image or a sample (key, or beginning of the id), with cosines. Raises InputError."""
+    from pipeline.stages import queries
+
+    asked = queries.opened(plan)
+    return queries.nearest(asked, queries.question(plan, asked, text, image, sample), k)
+
+
+def find_duplicates(plan: Plan, near: float = 0.95, alike: float = 0.95) -> list[Pair]:
+    """Exact pairs of samples, then near ones: features with a cosine of at least `near`, pixels with a correlation of `alike`."""
+    from pipeline.stages import queries
+
+    return queries.pairs(plan, queries.opened(plan), near, alike)
