@@ -13,7 +13,7 @@ import typer
 from pipeline import api, ending, package
 from pipeline.errors import InputError
 from pipeline.experiment import DEFAULT, RESULTS
-from pipeline.progress import WITHIN, say
+from pipeline.progress import QUIET, TALK, VERBOSE, WITHIN, say
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Selective Cross-Modality Distillation in two offline stages: a teacher cache, then students that learn from it.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog="Exit codes: 0 done, 1 an error or a failed check, 2 wrong arguments, 130 Ctrl-C, 128 + n signal n.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # it would take `[icons]` for markup
 )
@@ -33,12 +33,18 @@ def before_all(
     debug: Annotated[
         bool, typer.Option("--debug", envvar=ending.DEBUG, help="Show the traceback beneath an error's sentence.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say results, warnings and errors alone.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say more, as each evaluation of a trial.")] = False,
 ) -> None:
     """What every command does first."""
     package.require_own_folder()
     ending.listen(STOPPED.get(context.invoked_subcommand or "", NOTHING_KEPT))
     if debug:
         os.environ[ending.DEBUG] = "1"  # for the trials that `students` starts, too
+    if quiet and verbose:
+        raise InputError("`--quiet` and `--verbose` exclude each other")
+    if quiet or verbose:
+        os.environ[TALK] = QUIET if quiet else VERBOSE
 
 
 ExperimentFile = Annotated[Path, typer.Option("--experiment", help="The experiment's configuration.")]
@@ -49,6 +55,7 @@ Jobs = Annotated[
     typer.Option(min=1, help="Trials that run at the same time; by default one a core, 8 at most, and one on a GPU."),
 ]
 
+EVERYWHERE = ("--debug", "--quiet", "--verbose")
 NOTHING_KEPT = "nothing was written"
 # What is true when a command is stopped.
 STOPPED = {
@@ -398,10 +405,10 @@ def icons_measure() -> None:
 
 
 def main() -> None:
-    """Entry point of the console script. `--debug` may stand anywhere."""
+    """Entry point of the console script. What is for every command may stand anywhere."""
     with ending.told():
         ending.listen(NOTHING_KEPT)
-        app(sorted(sys.argv[1:], key=lambda one: one != "--debug"))
+        app(sorted(sys.argv[1:], key=lambda one: one not in EVERYWHERE))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pipeline.errors import ScmdError, resource_error
-from pipeline.progress import say
+from pipeline.progress import insist
 
 # Set by `--debug`, or by the user.
 DEBUG = "SCMD_DEBUG"
@@ -22,7 +22,7 @@ def listen(sentence: str) -> None:
     def stop(number: int, _: FrameType | None) -> None:
         for one in SIGNALS:
             signal.signal(one, signal.SIG_IGN)  # the end is on its way
-        say(f"scmd: stopped; {sentence}")
+        insist(f"scmd: stopped; {sentence}")
         sys.exit(128 + number)
 
     for one in SIGNALS:
@@ -43,7 +43,7 @@ def told() -> Iterator[None]:
         sentence = _sentence(error)
         if sentence is None:
             raise  # a fault of ours
-        say(f"scmd: {sentence}")
+        insist(f"scmd: {sentence}")
         if os.environ.get(DEBUG, "0") not in ("", "0"):
             traceback.print_exception(error)
         sys.exit(1)

@@ -11,8 +11,8 @@ from pipeline import optimiser
 from pipeline.batches import Batch
 from pipeline.errors import InputError
 from pipeline.evaluation import EvaluationSet, Predictions, accuracies, counted, predict, validation_loss
-from pipeline.progress import track
-from pipeline.results import Evaluation, is_better
+from pipeline.progress import detail, track
+from pipeline.results import Evaluation, is_better, validation
 from pipeline.training_set import TrainingSet
 from pipeline.trials.trial import Chosen, Trial, exchange_random_state
 
@@ -33,7 +33,7 @@ def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int) ->
     """Until before step `end`. Evaluates at every `evaluate_every`-th step and the last (DomainBed's times)."""
     settings = trial.settings
     batches = data.stream(trial.step, end, settings.workers, trial.device)
-    for batch in track(batches, end - trial.step, "training"):
+    for batch in track(batches, end - trial.step, "training", lambda: state(trial)):
         number = trial.step
         learn(trial, batch, data.drawn(number)[0])
         trial.step += 1
@@ -42,6 +42,20 @@ def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int) ->
             if is_better(evaluation, trial.chosen.evaluation if trial.chosen else None, trial.sources):
                 choose(trial, evaluation, predictions)
             trial.averaging.observe(evaluation.validation_loss)
+            detail(f"step {number}: {state(trial)}")
+
+
+def state(trial: Trial) -> str:
+    """The loss terms since the last evaluation, or at it, and its validation accuracy, for who watches."""
+    means = _means(trial) or (dict(trial.history[-1].terms) if trial.history else {})
+    told = [f"{name.replace('_', ' ')} {mean:.3f}" for name, mean in means.items()]
+    if trial.history:
+        told.append(f"validation {validation(trial.history[-1], trial.sources):.1%}")
+    return ", ".join(told)
+
+
+def _means(trial: Trial) -> dict[str, float]:
+    return {name: float(total / count) for name, (total, count) in trial.sums.items()}
 
 
 def learn(trial: Trial, batch: Batch, samples: np.ndarray) -> None:
@@ -86,7 +100,7 @@ def evaluate(trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int
         trial.averaging.renew_statistics((batch.images for batch in fresh), trial.device)
     predictions = predict(trial.averaging.model, judged, trial.device)
     right = predictions.answers == judged.labels
-    means = {name: float(total / count) for name, (total, count) in trial.sums.items()}
+    means = _means(trial)
     loss, scale = (
         validation_loss(predictions.losses, judged, trial.sources),
         float(trial.student.log_scale.detach().exp()),

@@ -64,7 +64,7 @@ def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.
         arguments = (*arguments, *(() if "--workers" in arguments else ("--workers", "0")))
     out, err, code = io.StringIO(), io.StringIO(), 0
     handlers = {number: signal.getsignal(number) for number in ending.SIGNALS}
-    argv, deterministic = sys.argv, torch.are_deterministic_algorithms_enabled()
+    argv, deterministic, environment = sys.argv, torch.are_deterministic_algorithms_enabled(), dict(os.environ)
     sys.argv = ["scmd", *arguments]
     try:
         with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -76,6 +76,8 @@ def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.
         traceback.print_exc(file=err)
     finally:
         sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)
         torch.use_deterministic_algorithms(deterministic)
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from pipeline import package
-from pipeline.progress import WITHIN, say
+from pipeline.progress import WITHIN, insist, track
 
 
 def run(commands: Mapping[str, Sequence[str]], jobs: int, threads: int, done: Callable[[str], None]) -> list[str]:
@@ -16,11 +16,11 @@ def run(commands: Mapping[str, Sequence[str]], jobs: int, threads: int, done: Ca
 
     `done` is told of each that succeeded. Where this process is stopped, those that run are, and no other begins.
     """
-    failed, running = [], _Running()
+    failed, running = [], _Running(jobs)
     with ThreadPoolExecutor(jobs) as pool:
         try:
             names = {pool.submit(running.run, name, command, threads): name for name, command in commands.items()}
-            for finished in as_completed(names):
+            for finished in track(as_completed(names), len(names), "trials"):
                 if finished.result():
                     failed.append(names[finished])
                 else:
@@ -35,14 +35,15 @@ def run(commands: Mapping[str, Sequence[str]], jobs: int, threads: int, done: Ca
 class _Running:
     """The processes that run now."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
         self._processes: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
     def run(self, name: str, command: Sequence[str], threads: int) -> int:
         """Runs a command to its end, passing on what it says line by line; returns its exit code."""
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), WITHIN: "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), WITHIN: str(self._jobs)}
         with self._lock:
             if self._stopped:
                 return 1
@@ -51,7 +52,7 @@ class _Running:
         assert process.stderr is not None
         for line in process.stderr:
             if not self._stopped:
-                say(f"[{name}] {line.rstrip()}")
+                insist(f"[{name}] {line.rstrip()}")
         code = process.wait()
         with self._lock:
             self._processes.discard(process)
