@@ -65,7 +65,8 @@ def make_repository(folder: Path, teacher: Path) -> Path:
     folder.mkdir(parents=True)
     write_images(folder / "images")
     write_configurations(folder, configurations(teacher))
-    shutil.copytree(ROOT / "configs/exclude", folder / "configs/exclude")
+    for name in ("exclude", "plots"):
+        shutil.copytree(ROOT / "configs" / name, folder / "configs" / name)
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     with (folder / ".gitignore").open("a") as stream:

@@ -51,7 +51,7 @@ def run(plan: Plan, results: Path) -> Accuracies:
 
 
 def _write_plots(shown: Page, folder: Path) -> None:
-    """What `dvc plots` draws, with the templates in `.dvc/plots`."""
+    """What `dvc plots` draws, with the templates in `configs/plots`."""
     folder.mkdir(exist_ok=True)
     accuracy = tidy.accuracy(shown.groups, shown.domains)
     for name, rows in {

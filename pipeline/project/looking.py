@@ -1,0 +1,103 @@
+"""A folder of images → what is in it, in sentences, before anything is written."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.queries import index
+from pipeline.samples import building, folders, judging
+from pipeline.samples.images import decode
+from pipeline.samples.table import Sample, Samples, SetAside
+
+# Side of the grey pictures by which pictures are compared, their least correlation, and up to how many that is done.
+SIDE, ALIKE, MOST = 16, 0.98, 50_000
+# A class or domain that has so many times the images of another is said.
+LOPSIDED = 5
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A data set as `scmd samples` would make it; `alike` are pairs that look the same, exact copies among them."""
+
+    root: Path
+    samples: Samples
+    set_aside: list[SetAside]
+    warnings: list[str] = field(default_factory=list)
+    alike: list[tuple[Sample, Sample]] | None = None
+
+
+def look(root: Path) -> Findings:
+    """Reads every image. Raises InputError where the folder is no data set to generalise over."""
+    _require_layout(root)
+    found, skipped = folders.scan(root, None)
+    warnings: list[str] = []
+    images = folders.FolderImages(root)
+    samples, quarantine = building.build(
+        found, images, domains=None, classes=None, exif=True, flip=True, excluded=(), warn=warnings.append
+    )
+    return Findings(root, samples, [*quarantine, *skipped], warnings, _alike(samples, images))
+
+
+def lines(found: Findings) -> Iterator[str]:
+    """What was found, for its owner."""
+    samples = found.samples
+    yield f"{len(samples.rows)} images, {len(samples.domains)} domains, {len(samples.classes)} classes"
+    yield from judging.count_lines(samples, found.set_aside, [])
+    yield from judging.set_aside_lines(found.set_aside)
+    yield from (f"note: {warning}" for warning in found.warnings)
+    yield from _imbalance(samples)
+    if found.alike is None:
+        yield f"note: {len(samples.rows):,} images are more than {MOST:,}: copies were not looked for; `scmd cache duplicates` does"
+    elif found.alike:
+        across = [(one, other) for one, other in found.alike if one.domain != other.domain]
+        yield f"note: {len(found.alike)} pairs look the same, {len(across)} of them in two domains; `scmd cache duplicates` tells more"
+        yield from (f"  {one.key} and {other.key}" for one, other in (across or found.alike)[: judging.NAMED])
+
+
+def _imbalance(samples: Samples) -> Iterator[str]:
+    for what, names, part in (("class", samples.classes, "class_name"), ("domain", samples.domains, "domain")):
+        counts = Counter(getattr(row, part) for row in samples.rows)
+        most, least = max(names, key=lambda name: counts[name]), min(names, key=lambda name: counts[name])
+        if counts[most] >= LOPSIDED * counts[least]:
+            yield f"note: {what} `{most}` has {counts[most]} images, `{least}` {counts[least]}"
+
+
+def _alike(samples: Samples, images: folders.FolderImages) -> list[tuple[Sample, Sample]] | None:
+    if len(samples.rows) > MOST:
+        return None
+    rows = np.stack([_small(images.read(row.key)) for row in samples.rows])
+    # Pictures of one colour have no pattern to compare.
+    plain = np.linalg.norm(rows, axis=1) < 0.5
+    _, firsts, seconds = index.build(rows, Path()).pairs(ALIKE)
+    pairs = zip(firsts.tolist(), seconds.tolist(), strict=True)
+    return [(samples.rows[one], samples.rows[other]) for one, other in pairs if not plain[one] and not plain[other]]
+
+
+def _small(data: bytes) -> np.ndarray:
+    """(SIDE²,) float32 of length 1, whose products are correlations; zeros for a picture of one colour."""
+    grey = np.asarray(decode(data, exif=True).convert("L").resize((SIDE, SIDE)), np.float64).ravel()
+    grey = grey - grey.mean()
+    norm = np.linalg.norm(grey)
+    return np.asarray(grey / norm if norm else grey, np.float32)
+
+
+def _require_layout(root: Path) -> None:
+    """Raises InputError where images lie at another depth than `root/domain/class/image`."""
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; name the folder of your images")
+    depths = Counter(
+        len(path.relative_to(root).parts)
+        for path in root.rglob("*")
+        if path.suffix.lower() in folders.SUFFIXES and path.is_file()
+    )
+    if not depths:
+        raise InputError(f"{root}: no image in it; images end in {', '.join(folders.SUFFIXES)}")
+    if max(depths) < 3:
+        raise InputError(
+            f"{root}: the images lie at {root}/{'<folder>/' * (max(depths) - 1)}<image>; put them at "
+            f"{root}/<domain>/<class>/<image>, where a domain is a source of images with its own style (photo, sketch …)"
+        )

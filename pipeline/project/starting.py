@@ -1,0 +1,110 @@
+"""The files that make an experiment of a folder of images, in the user's own project."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pipeline import package
+from pipeline.errors import InputError
+from pipeline.samples.table import Samples
+
+FILES = package.HOME / "project" / "files"
+IGNORED = "/cache/\n/results/\n"
+DVC_IGNORED = "# How long a trial took differs from run to run; `card.json` beside it has everything else.\n/results/trials/**/metrics.json\n"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Shipped configurations by name, and the side of the student's pictures."""
+
+    teacher: str
+    student: str
+    size: int
+
+
+# With a GPU the paper's student; without one, a student that a processor trains in minutes.
+ON_GPU = Choice("vit-b-32-openai", "resnet50", 224)
+ON_CPU = Choice("vit-b-32-openai", "resnet10t", 64)
+
+
+def require_free(folder: Path) -> None:
+    """Raises InputError where the project already has one of the files that would be written."""
+    for name in ("dvc.yaml", "configs/experiment.yaml"):
+        if (folder / name).exists():
+            raise InputError(
+                f"{name} is already here, and nothing was written; change it, or start in another folder"
+            )
+
+
+def name_of(root: Path) -> str:
+    """A data set's name from its folder's."""
+    return re.sub(r"[^a-z0-9]+", "_", root.resolve().name.lower()).strip("_") or "mine"
+
+
+def write(folder: Path, root: Path, samples: Samples, choice: Choice) -> list[Path]:
+    """Into a project's folder; returns what was written. Raises InputError for a configuration that does not ship."""
+    name = name_of(root)
+    shipped = {kind: _shipped(kind, one) for kind, one in (("teachers", choice.teacher), ("students", choice.student))}
+    texts = {
+        "configs/experiment.yaml": _experiment(name, root, samples, choice),
+        f"configs/datasets/{name}.yaml": _dataset(root, samples),
+        **{f"configs/{place}": package.configuration(place).read_text(encoding="utf-8") for place in _whole("exclude", "plots")},
+        **{f"configs/{kind}/{file.name}": file.read_text(encoding="utf-8") for kind, file in shipped.items()},
+        "dvc.yaml": (FILES / "dvc.yaml").read_text(encoding="utf-8"),
+    }
+    for place, text in texts.items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    for place, text in ((".gitignore", IGNORED), (".dvcignore", DVC_IGNORED)):
+        _add(folder / place, text)
+    return [folder / place for place in texts]
+
+
+def _whole(*folders: str) -> Iterator[str]:
+    """Every file of folders of the shipped configurations."""
+    for name in folders:
+        yield from sorted(f"{name}/{file.name}" for file in package.configuration(name).iterdir())
+
+
+def _shipped(kind: str, name: str) -> Path:
+    file = package.configuration(f"{kind}/{name}.yaml")
+    if not file.is_file():
+        there = ", ".join(sorted(one.stem for one in file.parent.glob("*.yaml")))
+        raise InputError(f"`--{kind.removesuffix('s')} {name}`: none of this name ships with scmd; those there are: {there}")
+    return file
+
+
+def _experiment(name: str, root: Path, samples: Samples, choice: Choice) -> str:
+    matrix = {"held_out": list(samples.domains), "method": ["erm", "kd", "scmd"], "trial": [0]}
+    plain = {
+        "dataset": name,
+        "images": str(root),
+        "teacher": choice.teacher,
+        "student": choice.student,
+        "pixels": {"size": choice.size, "max_gb": 8},
+        "matrix": matrix,
+        "methods": {"erm": {}, "kd": {"lambda1": 0.5}, "scmd": {}},
+    }
+    return f"# Which data set, teacher and student; the trials. Every key: scmd's docs/settings.md.\n{_yaml(plain)}"
+
+
+def _dataset(root: Path, samples: Samples) -> str:
+    plain = {"root": str(root), "domains": list(samples.domains), "classes": list(samples.classes)}
+    return f"# Where the images are: root/domain/class/image.\n{_yaml(plain)}"
+
+
+def _yaml(plain: object) -> str:
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+
+
+def _add(path: Path, text: str) -> None:
+    """Lines that a file lacks, behind those that it has."""
+    known = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lacking = [line for line in text.splitlines() if line not in known.splitlines()]
+    if lacking:
+        start = known if not known or known.endswith("\n") else f"{known}\n"
+        path.write_text(start + "".join(f"{line}\n" for line in lacking), encoding="utf-8")
