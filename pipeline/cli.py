@@ -100,6 +100,27 @@ CORES = api.CORES
 
 
 @app.command()
+def init(
+    images: Annotated[Path, typer.Argument(help="A folder with <domain>/<class>/<image>.")],
+    teacher: Annotated[str | None, typer.Option(help="A shipped teacher's name.")] = None,
+    student: Annotated[str | None, typer.Option(help="A shipped student's name.")] = None,
+    size: Annotated[int | None, typer.Option(min=8, help="The side of the student's pictures.")] = None,
+) -> None:
+    """Look at a folder of images, say what it holds, and make this folder a project that is ready for `dvc repro`."""
+    from pipeline.stages import init as stage
+
+    stage.run(images, teacher, student, size)
+
+
+@app.command()
+def doctor(experiment_file: ExperimentFile = DEFAULT) -> None:
+    """Check versions, GPU, disk, locks, weights and the experiment, and say what to do; exit code 1 where a run would stop."""
+    from pipeline.stages import doctor as stage
+
+    stage.run(experiment_file)
+
+
+@app.command()
 def samples(
     experiment_file: ExperimentFile = DEFAULT,
     listing: Annotated[bool, typer.Option("--list", help="Name what was set aside, and why; read no image.")] = False,

@@ -262,3 +262,23 @@ def trained(made, tmp_path_factory) -> Path:
         ok("report", cwd=folder)
 
     return once(tmp_path_factory, "trained", make)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory) -> Path:
+    """The wheel, built from a copy of the sources and installed into an empty folder; never changed."""
+
+    def make(folder: Path) -> None:
+        source = folder / "source"
+        # Not the repository itself, into which a build writes.
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "pipeline", source / "pipeline", symlinks=True, ignore=ignore)
+        shutil.copytree(ROOT / "configs", source / "configs")
+        for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+            shutil.copy(ROOT / name, source)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+        subprocess.run([*pip, "wheel", "--no-deps", "-w", str(folder), str(source)], check=True)
+        (wheel,) = folder.glob("*.whl")
+        subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "target"), str(wheel)], check=True)
+
+    return once(tmp_path_factory, "wheel", make) / "target"

@@ -71,6 +71,7 @@ ROOMS = {
         "views",
         "weights",
     },
+    "project": {"cache", "engine", "experiment", "queries", "samples", "student", "teacher", "views"},
     "queries": {"cache", "samples", "teacher"},
     "icons": {"samples", "teacher"},
     "timing": {"cache", "evaluation", "report", "results", "samples", "trials", "views"},

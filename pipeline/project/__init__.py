@@ -1,1 +1,1 @@
-"""A user's own project: what a folder of images holds, the files that make an experiment of it, and whether this machine can run it."""
+"""A user's own project: what its images are, the files that make an experiment of them, whether this machine can run it."""

@@ -51,10 +51,11 @@ def lines(found: Findings) -> Iterator[str]:
     yield from (f"note: {warning}" for warning in found.warnings)
     yield from _imbalance(samples)
     if found.alike is None:
-        yield f"note: {len(samples.rows):,} images are more than {MOST:,}: copies were not looked for; `scmd cache duplicates` does"
+        yield f"note: more than {MOST:,} images: like ones were not looked for; `scmd cache duplicates` does"
     elif found.alike:
         across = [(one, other) for one, other in found.alike if one.domain != other.domain]
-        yield f"note: {len(found.alike)} pairs look the same, {len(across)} of them in two domains; `scmd cache duplicates` tells more"
+        told = f"{len(found.alike)} pairs look the same, {len(across)} of them in two domains"
+        yield f"note: {told}; `scmd cache duplicates` tells more"
         yield from (f"  {one.key} and {other.key}" for one, other in (across or found.alike)[: judging.NAMED])
 
 

@@ -11,9 +11,10 @@ from pipeline import package
 from pipeline.errors import InputError
 from pipeline.samples.table import Samples
 
-FILES = package.HOME / "project" / "files"
+# Not called dvc.yaml: DVC would take it for a part of the project that it lies in.
+STAGES = package.HOME / "project" / "stages.yaml"
 IGNORED = "/cache/\n/results/\n"
-DVC_IGNORED = "# How long a trial took differs from run to run; `card.json` beside it has everything else.\n/results/trials/**/metrics.json\n"
+DVC_IGNORED = "/results/trials/**/metrics.json\n"  # how long a trial took differs from run to run
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,7 @@ def require_free(folder: Path) -> None:
     """Raises InputError where the project already has one of the files that would be written."""
     for name in ("dvc.yaml", "configs/experiment.yaml"):
         if (folder / name).exists():
-            raise InputError(
-                f"{name} is already here, and nothing was written; change it, or start in another folder"
-            )
+            raise InputError(f"{name} is already here, and nothing was written; change it, or start in another folder")
 
 
 def name_of(root: Path) -> str:
@@ -51,9 +50,12 @@ def write(folder: Path, root: Path, samples: Samples, choice: Choice) -> list[Pa
     texts = {
         "configs/experiment.yaml": _experiment(name, root, samples, choice),
         f"configs/datasets/{name}.yaml": _dataset(root, samples),
-        **{f"configs/{place}": package.configuration(place).read_text(encoding="utf-8") for place in _whole("exclude", "plots")},
+        **{
+            f"configs/{place}": package.configuration(place).read_text(encoding="utf-8")
+            for place in _whole("exclude", "plots")
+        },
         **{f"configs/{kind}/{file.name}": file.read_text(encoding="utf-8") for kind, file in shipped.items()},
-        "dvc.yaml": (FILES / "dvc.yaml").read_text(encoding="utf-8"),
+        "dvc.yaml": STAGES.read_text(encoding="utf-8"),
     }
     for place, text in texts.items():
         path = folder / place
@@ -74,7 +76,9 @@ def _shipped(kind: str, name: str) -> Path:
     file = package.configuration(f"{kind}/{name}.yaml")
     if not file.is_file():
         there = ", ".join(sorted(one.stem for one in file.parent.glob("*.yaml")))
-        raise InputError(f"`--{kind.removesuffix('s')} {name}`: none of this name ships with scmd; those there are: {there}")
+        raise InputError(
+            f"`--{kind.removesuffix('s')} {name}`: none of this name ships with scmd; those there are: {there}"
+        )
     return file
 
 

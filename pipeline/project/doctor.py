@@ -1,0 +1,198 @@
+"""What this machine and project have of what a run needs: a finding each, with what to do."""
+
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import open_clip
+import torch
+from filelock import FileLock, Timeout
+from huggingface_hub import try_to_load_from_cache
+from packaging.requirements import Requirement
+
+from pipeline.cache import reader
+from pipeline.engine.cores import cores
+from pipeline.errors import ScmdError
+from pipeline.experiment.places import Plan
+from pipeline.samples import table
+from pipeline.student.backbone import require_known, weights_file
+from pipeline.teacher.settings import LOCAL, TeacherSettings
+from pipeline.teacher.settings import weights_file as teacher_file
+from pipeline.views.pictures import gigabytes
+
+ROOM_GB = 5.0
+
+
+class State(Enum):
+    """Of a finding."""
+
+    FINE = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`said` ends with what to do, where something is to be done."""
+
+    state: State
+    what: str
+    said: str
+
+
+def machine() -> Iterator[Finding]:
+    """Versions, processor and GPU, room, locks, git and DVC."""
+    yield Finding(State.FINE, "python", f"{platform.python_version()} ({sys.executable})")
+    yield from _packages()
+    yield _device()
+    yield _room()
+    yield _locks()
+    yield from (_program(name) for name in ("git", "dvc"))
+
+
+def experiment(load: Callable[[], Plan]) -> Iterator[Finding]:
+    """Configuration, images, weights, and what is made already."""
+    try:
+        plan = load()
+    except ScmdError as error:
+        yield Finding(State.WRONG, "experiment", str(error))
+        return
+    yield Finding(State.FINE, "experiment", f"{plan.file}: {len(plan.experiment.trials())} trials")
+    root = plan.dataset.root
+    if root.exists():
+        yield Finding(State.FINE, "images", f"{root} is there")
+    else:
+        yield Finding(State.WRONG, "images", f"{root} is not there; put the images there, or change `root`")
+    yield _teacher(plan.teacher)
+    yield _student(plan)
+    yield _made(plan)
+
+
+def _packages() -> Iterator[Finding]:
+    """Of what scmd declares, without its extras."""
+    required = [Requirement(line) for line in importlib.metadata.requires("scmd") or []]
+    wrong = []
+    for one in required:
+        if one.marker and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = importlib.metadata.version(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{one.name} is missing")
+            continue
+        if not one.specifier.contains(version, prereleases=True):
+            wrong.append(f"{one.name} {version} is not {one.specifier}")
+    told = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("scmd", "torch", "open_clip_torch", "timm")
+    )
+    if wrong:
+        yield Finding(State.WRONG, "packages", f"{'; '.join(wrong)}: `pip install -U scmd`")
+    else:
+        yield Finding(State.FINE, "packages", told)
+
+
+def _device() -> Finding:
+    if not torch.cuda.is_available():
+        return Finding(
+            State.NOTE, "gpu", f"none that torch {torch.__version__} can use; {cores()} cores of the processor work"
+        )
+    free, total = torch.cuda.mem_get_info()
+    name = torch.cuda.get_device_name()
+    return Finding(State.FINE, "gpu", f"{name}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free")
+
+
+def _room() -> Finding:
+    free = shutil.disk_usage(Path()).free / 1e9
+    if free < ROOM_GB:
+        told = f"{free:.1f} GB free here; caches and pictures may not fit (`scmd teacher --plan` says)"
+        return Finding(State.NOTE, "disk", told)
+    return Finding(State.FINE, "disk", f"{free:.0f} GB free here")
+
+
+def _locks() -> Finding:
+    path = Path(".scmd-doctor.lock")
+    try:
+        with FileLock(path, timeout=0, fallback_to_soft=False):
+            return Finding(State.FINE, "locks", "this file system has them")
+    except (OSError, Timeout) as error:
+        return Finding(
+            State.WRONG,
+            "locks",
+            f"none can be had here ({error}): work on a local file system, or on NFS with its lock service",
+        )
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _program(name: str) -> Finding:
+    if shutil.which(name) is None:
+        how = "`pip install 'scmd[dvc]'`" if name == "dvc" else "install it from your system's packages"
+        return Finding(State.NOTE, name, f"not installed; {how}, or run without it: `scmd run`")
+    here = Path.cwd()
+    if not any((folder / f".{name}").exists() for folder in (here, *here.parents)):
+        return Finding(State.NOTE, name, f"this folder is no {name} repository; `{name} init` for `dvc repro`")
+    told = subprocess.run([name, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    return Finding(State.FINE, name, told)
+
+
+def _teacher(teacher: TeacherSettings) -> Finding:
+    told = f"{teacher.model}, {teacher.weights}" if teacher.weights else teacher.model
+    if teacher_file(teacher.model, teacher.weights):
+        return Finding(State.FINE, "teacher", f"{told}: the weights are here")
+    if teacher.model.startswith(LOCAL):
+        return Finding(State.WRONG, "teacher", f"{told}: no weights there; put the folder there, or change `model`")
+    tag = open_clip.get_pretrained_cfg(teacher.model, str(teacher.weights))
+    if not tag:
+        return Finding(
+            State.WRONG,
+            "teacher",
+            f"{told}: neither a file nor a tag of open_clip; `open_clip.list_pretrained()` lists them",
+        )
+    hub = str(tag.get("hf_hub", "")).rstrip("/")
+    names = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    if hub and any(isinstance(try_to_load_from_cache(hub, name), str) for name in names):
+        return Finding(State.FINE, "teacher", f"{told}: the weights are in the hub's folder on this machine")
+    return Finding(
+        State.NOTE,
+        "teacher",
+        f"{told}: fetched from the hub at first use; without a network, set `weights` to a local file",
+    )
+
+
+def _student(plan: Plan) -> Finding:
+    model = plan.student.model
+    try:
+        require_known(model.backbone)
+    except ScmdError as error:
+        return Finding(State.WRONG, "student", str(error))
+    if not model.pretrained:
+        return Finding(State.FINE, "student", f"{model.backbone}, from random weights")
+    if weights_file(model.backbone, model.pretrained):
+        return Finding(State.FINE, "student", f"{model.backbone}: the weights are here")
+    if isinstance(model.pretrained, str):
+        return Finding(
+            State.WRONG, "student", f"{model.pretrained} is not there; put the file there, or change `pretrained`"
+        )
+    return Finding(
+        State.NOTE,
+        "student",
+        f"{model.backbone}: weights fetched from the hub at first use; without a network, name a file",
+    )
+
+
+def _made(plan: Plan) -> Finding:
+    if not table.stands(plan.samples_folder):
+        return Finding(State.NOTE, "made", f"nothing yet; `{plan.command('samples')}`, or `dvc repro`")
+    try:
+        count = len(table.read(plan.samples_folder).rows)
+        needed = gigabytes(count, plan.teacher.views, plan.experiment.pixels.size)
+        cache = "a teacher cache" if reader.exists(plan.cache_folder) else "no teacher cache yet"
+    except ScmdError as error:
+        return Finding(State.WRONG, "made", str(error))
+    return Finding(State.FINE, "made", f"{count:,} samples, {cache}; the student's pictures take {needed:.1f} GB")
