@@ -84,11 +84,12 @@ def open_cache(folder: Path) -> TeacherCache:
     return reader.open_complete(folder)
 
 
-def best_student(plan: Plan, results: Path = RESULTS) -> Path:
-    """The folder of the current trial with the highest accuracy on its source domains' out splits. Raises InputError."""
+def best_student(plan: Plan, results: Path = RESULTS, *, with_projection: bool = False) -> Path:
+    """The folder of the current trial with the highest accuracy on its source domains' out splits; where that is asked for, of
+    those alone that can answer to new class names. Raises InputError where there is none."""
     from pipeline.stages import choosing
 
-    return choosing.best(plan, results)
+    return choosing.best(plan, results, with_projection=with_projection)
 
 
 def load_student(folder: Path) -> FinishedStudent:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -216,13 +217,10 @@ Best = Annotated[
 ]
 
 
-def _student(folder: Path | None, best: bool, experiment_file: Path, results: Path) -> Path:
-    """Raises InputError unless exactly one of both says which."""
+def _require_one(folder: Path | None, best: bool) -> None:
+    """Raises InputError unless exactly one of both says which student."""
     if (folder is None) != best:
         raise InputError("say which student: either `--student FOLDER`, or `--best` of an experiment")
-    if folder:
-        return folder
-    return api.best_student(api.load_experiment(experiment_file), results)
 
 
 @app.command()
@@ -247,9 +245,11 @@ def predict(
     """What a student says to images: class and probability, and the accuracy where folders name the classes."""
     from pipeline.stages import predict as stage
 
-    folder = _student(student, best, experiment_file, results)
-    new = [name.strip() for name in zero_shot.split(",")] if zero_shot else None
-    stage.run(folder, images or [], to, top, workers, (new, api.load_experiment(experiment_file)) if new else None)
+    _require_one(student, best)
+    experiment = partial(api.load_experiment, experiment_file)
+    folder = student or api.best_student(experiment(), results, with_projection=bool(zero_shot))
+    new = ([name.strip() for name in zero_shot.split(",")], experiment()) if zero_shot else None
+    stage.run(folder, images or [], to, top, workers, new)
 
 
 @app.command()
@@ -264,9 +264,12 @@ def export(
     results: Results = RESULTS,
 ) -> None:
     """A student as others use it: safetensors, card and model card; ONNX, torch.export, int8, checked on real images."""
-    folder, formats = _student(student, best, experiment_file, results), [one.value for one in format or []]
+    _require_one(student, best)
+    formats = [one.value for one in format or []]
+    experiment = partial(api.load_experiment, experiment_file)
     with _extra("export"):
-        api.export_student(folder, to, formats, api.load_experiment(experiment_file) if formats else None)
+        folder = student or api.best_student(experiment(), results)
+        api.export_student(folder, to, formats, experiment() if formats else None)
 
 
 @app.command()

@@ -24,8 +24,8 @@ class DatasetSettings(Section):
     classes: tuple[str, ...] | None = Field(None, min_length=1)
     """The classes, in the order of their labels; without it, all, sorted."""
     exclude: Path | None = None
-    """A list of samples to leave out, a key a line, as `scmd cache duplicates --exclude` writes it; in `configs/exclude/`, as DVC
-    watches that folder. They keep their places among the files that DomainBed's split counts."""
+    """A list of samples to leave out, a key a line, as `scmd cache duplicates --exclude FILE` writes it; in `configs/exclude/`,
+    which DVC watches. They keep their places among the files that DomainBed's split counts."""
     expected: dict[str, int] | None = None
     """The published number of files of each domain; another number is said."""
     exif: bool = True

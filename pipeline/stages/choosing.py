@@ -9,24 +9,37 @@ from pipeline.errors import InputError
 from pipeline.progress import say
 from pipeline.stage_two import current
 from pipeline.stages.gathering import assigned, gathered
+from pipeline.trials.files import PROJECTION
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
 
 
-def best(plan: Plan, results: Path) -> Path:
-    """The folder of the current trial with the highest training-domain validation accuracy, the first of equals.
+def best(plan: Plan, results: Path, *, with_projection: bool) -> Path:
+    """The folder of the current trial with the highest training-domain validation accuracy, the first of equals; where new class
+    names are asked for, of those alone that taught a projection.
 
-    Says which and why. Raises InputError where no trial is current.
+    Says which and why. Raises InputError where no trial is current, or none has a projection.
     """
     standing = current.look(results, gathered(plan), [assigned(plan, key) for key in plan.experiment.trials()])
     if not standing.done:
         raise InputError(
             f"{results}: no finished trial of this experiment here; run `{plan.command('students', results)}` first"
         )
-    one, card = max(standing.done.items(), key=lambda pair: pair[1]["metrics"]["validation"])
+    able = {
+        one: card
+        for one, card in standing.done.items()
+        if not with_projection or (one.key.folder(results) / PROJECTION).is_file()
+    }
+    if not able:
+        raise InputError(
+            f"{results}: no trial of this experiment taught a projection into the teacher's space, by which a student answers to "
+            "new class names; add `scmd` to `matrix.method`"
+        )
+    one, card = max(able.items(), key=lambda pair: pair[1]["metrics"]["validation"])
+    which = f"{len(able)} trials with a projection" if with_projection else f"{len(able)} trials"
     say(
-        f"student: {one.key}, of {len(standing.done)} trials the one with the highest accuracy on its source domains' out splits "
+        f"student: {one.key}, of {which} the one with the highest accuracy on its source domains' out splits "
         f"({card['metrics']['validation']:.1%}); the held-out domain has no part in the choice"
     )
     return one.key.folder(results)
