@@ -357,7 +357,7 @@ def cache_search(
     image: Annotated[Path | None, typer.Option(help="A picture to find the like of.")] = None,
     sample: Annotated[str | None, typer.Option(help="The key of a sample, or the beginning of its id.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=MOST, help="How many.")] = 12,
-    sheet: Annotated[Path | None, typer.Option(help="A contact sheet of what was found, PNG.")] = None,
+    sheet: Annotated[Path, typer.Option(help="The contact sheet of what was found, PNG.")] = Path("contact-sheet.png"),
     exact_up_to: Exact = EXACT_UP_TO,
     experiment_file: ExperimentFile = DEFAULT,
 ) -> None:

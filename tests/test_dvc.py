@@ -201,3 +201,33 @@ def test_an_experiment_elsewhere_runs_its_own_code(repository):
     path = repository / "pipeline/stages/samples.py"
     path.write_text(path.read_text().replace("samples in {plan", "MARKED samples in {plan"))
     assert "36 MARKED samples in" in run("dvc", "exp", "run", "--temp", "-n", "marked", "samples", cwd=repository)
+
+
+def test_dvcs_own_views_tell_what_the_report_tells(repository):
+    """`metrics`, `params`, `plots` and `exp show`, before and after a method's setting."""
+    shown = json.loads(run("dvc", "metrics", "show", "--json", cwd=repository))[""]["data"]["results/report.json"][
+        "data"
+    ]
+    (row,) = re.findall(r"^\| ink \| (.*) \|$", (repository / "results/report.md").read_text(), re.M)
+    told = [float(cell.split()[0]) for cell in row.split(" | ")]
+    assert [round(value, 1) for value in shown["ink"].values()] == pytest.approx(told, abs=0.051)
+    assert list(shown["ink"]) == ["teacher zero-shot", "erm", "scmd"]
+    before = json.loads((repository / "results/plots/accuracy.json").read_text())
+    assert {one["method"] for one in before} == {"erm", "scmd"}
+    change(repository, "experiment.yaml", methods={"erm": {}, "scmd": {"hard_fraction": 0.75}})
+    assert repro(repository) == ["students", SCMD, "report"]
+    params = json.loads(run("dvc", "params", "diff", "--json", cwd=repository))
+    assert params["configs/experiment.yaml"]["methods.scmd.hard_fraction"] == {"old": 0.5, "new": 0.75, "diff": 0.25}
+    assert "results/report.json" in json.loads(run("dvc", "metrics", "diff", "--all", "--json", cwd=repository))
+    titles = (
+        "Accuracy on the held-out domain",
+        "Accuracy by domain",
+        "Loss terms",
+        "Confusions on the held-out domain",
+    )
+    for words in (("show",), ("diff", "HEAD")):
+        run("dvc", "plots", *words, "-o", "drawn", cwd=repository)
+        page = (repository / "drawn/index.html").read_text()
+        assert [title for title in titles if f'"title": "{title}"' not in page] == []
+        assert "DVC_METRIC" not in page  # every anchor was filled
+    assert "hard_fraction" in run("dvc", "exp", "show", "--only-changed", "--md", cwd=repository)

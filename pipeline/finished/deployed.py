@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from pipeline.errors import InputError, reason
 from pipeline.finished.student import FinishedStudent
 
 
@@ -31,18 +30,10 @@ class Deployed(nn.Module):
 
 
 def program(student: FinishedStudent) -> ExportedProgram:
-    """For batches of any size. Raises InputError where torch cannot trace the backbone."""
+    """For batches of any size."""
     example = torch.zeros(2, student.size, student.size, 3, dtype=torch.uint8)
-    try:
-        return torch.export.export(
-            Deployed(student).eval(), (example,), dynamic_shapes={"images": {0: Dim("batch")}}, strict=False
-        )
-    except Exception as error:
-        # Tracing lets through whatever a network's own code does.
-        raise InputError(
-            f"{student.folder}: torch.export cannot trace `{student.card.student['model']['backbone']}` for batches of any size "
-            f"({type(error).__name__}: {reason(error)}); use its safetensors with timm"
-        ) from error
+    shapes = {"images": {0: Dim("batch")}}
+    return torch.export.export(Deployed(student).eval(), (example,), dynamic_shapes=shapes, strict=False)
 
 
 def write(traced: ExportedProgram, file: Path) -> None:

@@ -1,16 +1,20 @@
 """A student → files for other runtimes, each checked on real pictures."""
 
+import logging
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from torch.export import ExportedProgram
 
 from pipeline import journal
-from pipeline.errors import InputError, ResourceError, reason
+from pipeline.errors import InputError, ResourceError, ScmdError, is_out_of_memory, reason
 from pipeline.finished import deployed, model_card
 from pipeline.finished.model_card import Measurements
 from pipeline.finished.student import FinishedStudent
@@ -18,6 +22,7 @@ from pipeline.progress import say
 from pipeline.trials.files import CARD, PROJECTION, WEIGHTS
 from pipeline.writing import require_room
 
+T = TypeVar("T")
 ONNX, INT8, TORCH, MODEL_CARD = "student.onnx", "student.int8.onnx", "student.pt2", "README.md"
 _INPUT = "`images` (batch, size, size, 3) uint8 in, normalisation inside, `logits` (batch, classes) out"
 # What each file of an export is.
@@ -130,11 +135,39 @@ FORMATS: dict[str, Callable[[Making], None]] = {"torch": write_torch, "onnx": wr
 def write(student: FinishedStudent, to: Path, formats: Sequence[str], pictures: Pictures) -> Measurements | None:
     """Other formats, and what ONNX files reach, where there are some. Raises InputError where one cannot be made, or fails its
     check."""
-    making = Making(student, deployed.program(student), to, pictures)
-    for name, make in FORMATS.items():
-        if name in formats:
-            make(making)
+    with _hushed():
+        making = Making(student, _told(student, "torch.export", lambda: deployed.program(student)), to, pictures)
+        for name, make in FORMATS.items():
+            if name in formats:
+                _told(student, name, partial(make, making))
     return _measured(to, pictures)
+
+
+def _told(student: FinishedStudent, what: str, make: Callable[[], T]) -> T:
+    """Raises InputError where an exporter cannot take the network: they let through whatever its own code and theirs do."""
+    try:
+        return make()
+    except (ScmdError, ModuleNotFoundError, OSError):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{student.folder}: `{student.card.student['model']['backbone']}` cannot be written as {what} "
+            f"({type(error).__name__}: {reason(error)}); use its safetensors with timm"
+        ) from error
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Exporters warn of their own inner matters by the hundred; what is wrong shows in the checks."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _measured(to: Path, pictures: Pictures) -> Measurements | None:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from pipeline.teacher.clip import Clip
 
 
+# Pictures of a contact sheet.
+MOST_SHOWN = 300
+
+
 @dataclass(frozen=True)
 class Asked:
     """A cache with its samples, features, and an index of them."""
@@ -93,14 +97,17 @@ def nearest(asked: Asked, question: np.ndarray, k: int) -> list[tuple[Sample, fl
     return [(asked.features.samples[row], score) for row, score in pairs if row >= 0]
 
 
-def search(plan: Plan, asked: Asked, question: np.ndarray, k: int, to: Path | None) -> None:
-    """Lists the nearest, and writes a contact sheet of them."""
+def search(plan: Plan, asked: Asked, question: np.ndarray, k: int, to: Path) -> None:
+    """Lists the nearest, and writes a contact sheet of them where their images are here."""
     found = nearest(asked, question, k)
-    if to:
-        load = _loader(plan, asked, [sample for sample, _ in found])
+    load = _loader(plan, asked, [sample for sample, _ in found])
+    pictures = [_picture(load, at) for at in range(min(len(found), MOST_SHOWN))]
+    if any(pictures):
         captions = [f"{score:.3f}  {one.class_name}\n{one.domain}\n{_key(one)}" for one, score in found]
-        sheet.write([_picture(load, at) for at in range(len(found))], captions, to)
+        sheet.write(pictures, captions[:MOST_SHOWN], to)
         say(f"contact sheet in {to}")
+    else:
+        warn("the images are not here: there is no contact sheet")
     for sample, score in found:
         show(f"{score:.3f}  {_key(sample)}  {sample.domain}  {sample.class_name}  {sample.id[:12]}")
 

@@ -182,3 +182,14 @@ def test_without_the_extra_it_says_what_to_install(trained, tmp_path):
     assert done.returncode == 1
     assert not list(tmp_path.glob("*out*"))
     assert "scmd: `onnxruntime` is not installed; run `pip install 'scmd[export]'`" in done.stderr
+
+
+def test_a_network_that_an_exporter_cannot_take_is_one_sentence(exported, tmp_path, monkeypatch):
+    project = shutil.copytree(exported, tmp_path / "project")
+
+    def write(*_):
+        raise AssertionError("no such operator")
+
+    monkeypatch.setattr(our_onnx, "write", write)
+    told = refused("export", "--student", SCMD, "--format", "onnx", cwd=project)
+    assert "`resnet10t` cannot be written as onnx (AssertionError: no such operator); use its safetensors with timm" in told
