@@ -247,8 +247,8 @@ def predict(
 
     _require_one(student, best)
     experiment = partial(api.load_experiment, experiment_file)
-    folder = student or api.best_student(experiment(), results, with_projection=bool(zero_shot))
-    new = ([name.strip() for name in zero_shot.split(",")], experiment()) if zero_shot else None
+    folder = student or api.best_student(experiment(), results, with_projection=zero_shot is not None)
+    new = ([name.strip() for name in zero_shot.split(",")], experiment()) if zero_shot is not None else None
     stage.run(folder, images or [], to, top, workers, new)
 
 

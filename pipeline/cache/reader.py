@@ -107,6 +107,17 @@ class TeacherCache:
                 ledger.using(self.folder, ledger.name_of(block), fill)
         return values.swapaxes(0, 1)
 
+    def clean_features(self) -> np.ndarray:
+        """(N, D) image features of view 0, read alone. Raises CacheError naming a chunk that is missing or damaged."""
+        values = np.empty((self.shape.samples, self.shape.embedding), VIEW_ARRAYS["image_features"].dtype)
+        with self._in_place():
+            for block in range(self.shape.blocks):
+                start = block * self.shape.block
+                rows = values[start : start + self.shape.rows(block)]
+                fill = partial(self._fill, rows[None], "image_features", block)
+                ledger.using(self.folder, ledger.name_of(block), fill)
+        return values
+
     def _fill(self, values: np.ndarray, array: str, block: int, listed: Ledger) -> None:
         """Reads a block's chunks into (V, rows of the block, width)."""
         self._require_usable(block, listed)

@@ -72,7 +72,7 @@ def answers(
 ) -> Iterator[Answer]:
     """In the order of `images`, which are read as they come, `BATCH` at once."""
     preprocessing, source = classifier.preprocessing, iter(images)
-    reader = Reader(preprocessing.resize.size, exif=bool(preprocessing.decode["exif_orientation"]))
+    reader = Reader(preprocessing.resize.size, exif=preprocessing.decode.exif_orientation)
     waiting: deque[list[Found]] = deque()
 
     def orders() -> Iterator[list[Path]]:

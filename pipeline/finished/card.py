@@ -1,16 +1,20 @@
 """`card.json` as far as a finished student is used by it; the rest of the card is kept as it is."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.config import Section
 from pipeline.errors import InputError, reason
 from pipeline.samples.images import DECODING
+from pipeline.samples.splits import SplitSettings
+from pipeline.student.settings import ModelSettings
 from pipeline.trials.files import CARD
 
-Channels = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class _Part(Section):
@@ -33,18 +37,25 @@ class Resize(Section):
 class Normalise(Section):
     """Of each channel."""
 
-    divide_by: float
+    divide_by: Literal[255]
     """Before the rest."""
-    mean: Channels
+    mean: tuple[float, float, float]
     """Then subtracted."""
-    std: Channels
+    std: tuple[Positive, Positive, Positive]
     """Then divided by."""
+
+
+class Decode(_Part):
+    """To an upright RGB picture."""
+
+    exif_orientation: bool
+    """Whether EXIF turns it."""
 
 
 class Preprocessing(Section):
     """From the bytes of an image to the student's input."""
 
-    decode: dict[str, str | bool]
+    decode: Decode
     """To an upright RGB picture."""
     resize: Resize
     """To the student's size."""
@@ -70,27 +81,84 @@ class Named(_Part):
     """By which it is known here."""
 
 
+class Training(_Part):
+    """Of the student's configuration what is told of it."""
+
+    model: ModelSettings
+    """Its network."""
+    split: SplitSettings
+    """Of its data."""
+    steps: int
+    """That it trained."""
+    batch: int
+    """Images of each source domain a step."""
+
+
+class Trial(Section):
+    """Which trial it was."""
+
+    student: str
+    held_out: str
+    method: str
+    hparams_seed: int
+    trial: int
+
+
+class Metrics(_Part):
+    """What it reached."""
+
+    accuracy: Share
+    """On the held-out domain's in split."""
+    validation: Share
+    """On the sources' out splits."""
+    teacher_zero_shot: Share
+    """The teacher, on the same images."""
+    step: int
+    """Of the chosen checkpoint."""
+
+
 class Card(_Part):
     """What a trial says of itself."""
 
-    classes: tuple[str, ...] = Field(min_length=1)
+    trial: Trial
+    """Which it was."""
+    classes: tuple[Name, ...] = Field(min_length=1)
     """In the order of the student's answers."""
-    domains: tuple[str, ...]
+    domains: tuple[Name, ...]
     """Of the data set, sources and held out."""
-    dataset: str
+    dataset: Name
     """Its name."""
+    samples: str
+    """Digest of its samples."""
     method: Named
     """By which it learnt."""
-    student: dict[str, Any]
-    """Settings of the student's configuration."""
+    student: Training
+    """How it was trained."""
     preprocessing: Preprocessing
     """What it expects."""
     teacher: Teacher
     """From whom it learnt."""
-    metrics: dict[str, Any]
+    teacher_cache: str
+    """The identity of its cache."""
+    views: int
+    """Of each image."""
+    metrics: Metrics
     """What it reached."""
-    accuracies: dict[str, float]
+    accuracies: dict[str, Share]
     """By domain and split, at the chosen checkpoint."""
+    weights_sha256: str
+    """Of the student's file."""
+    projection_sha256: str | None = None
+    """Of the projection's, where there is one."""
+    starting_weights_sha256: str | None = None
+    """Of what it started from, where that is a file."""
+
+    @field_validator("classes", "domains")
+    @classmethod
+    def _are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names) or not all(name.isprintable() for name in names):
+            raise ValueError("names that are printable, each once")
+        return names
 
 
 def read(folder: Path) -> Card:
@@ -111,7 +179,7 @@ def read(folder: Path) -> Card:
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a trial's card ({reason(error)})") from error
-    decode = {key: value for key, value in card.preprocessing.decode.items() if key != "exif_orientation"}
+    decode = card.preprocessing.decode.model_extra
     resize = card.preprocessing.resize
     if decode != DECODING or resize.keep_ratio or (resize.filter, resize.library) != ("bilinear", "pillow"):
         raise InputError(f"{path}: `preprocessing` is not what this version of scmd does; use the version that made it")

@@ -25,6 +25,8 @@ from pipeline.writing import require_room
 T = TypeVar("T")
 ONNX, INT8, TORCH, MODEL_CARD = "student.onnx", "student.int8.onnx", "student.pt2", "README.md"
 _INPUT = "`images` (batch, size, size, 3) uint8 in, normalisation inside, `logits` (batch, classes) out"
+# Where an export is made, within its folder: beside it may be another file system.
+STAGING = ".scmd-export"
 # What each file of an export is.
 FILES = {
     WEIGHTS: "the student's weights; its classes stand in the metadata",
@@ -60,7 +62,7 @@ def require_free(to: Path) -> None:
     """Raises InputError where a folder holds what no export left there."""
     if to.exists() and not to.is_dir():
         raise InputError(f"{to}: a file; name a folder for the export")
-    if to.is_dir() and (others := sorted({path.name for path in to.iterdir()} - FILES.keys())):
+    if to.is_dir() and (others := sorted({path.name for path in to.iterdir()} - {*FILES, STAGING})):
         raise InputError(
             f"{to} holds `{others[0]}`, which no export left there; name a new folder, or an earlier export's"
         )
@@ -68,27 +70,31 @@ def require_free(to: Path) -> None:
 
 @contextmanager
 def replaced(to: Path) -> Iterator[Path]:
-    """A folder beside `to`, whose files take the place of an earlier export's when all of them are made.
+    """A folder within `to`, whose files take the place of an earlier export's when all of them are made.
 
     Raises ResourceError where the system refuses.
     """
     require_room(to)
-    partial = to.absolute().with_name(f".{to.absolute().name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    made = to / STAGING
+    shutil.rmtree(made, ignore_errors=True)
+    new = not to.exists()
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        to.mkdir(exist_ok=True)
-        for name in FILES:
+        made.mkdir(parents=True)
+        yield made
+        names = {file.name for file in made.iterdir()}
+        for name in names:
+            (made / name).replace(to / name)
+        for name in FILES.keys() - names:
             (to / name).unlink(missing_ok=True)
-        for file in partial.iterdir():
-            file.replace(to / file.name)
+        new = False
     except OSError as error:
         raise ResourceError(
             f"{to}: cannot be written ({reason(error)}); make room or allow it, and export again"
         ) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
+        if new:
+            shutil.rmtree(to, ignore_errors=True)
 
 
 def copy(student: FinishedStudent, to: Path) -> None:
@@ -153,7 +159,7 @@ def _told(student: FinishedStudent, what: str, make: Callable[[], T]) -> T:
         if is_out_of_memory(error):
             raise
         raise InputError(
-            f"{student.folder}: `{student.card.student['model']['backbone']}` cannot be written as {what} "
+            f"{student.folder}: `{student.card.student.model.backbone}` cannot be written as {what} "
             f"({type(error).__name__}: {reason(error)}); use its safetensors with timm"
         ) from error
 

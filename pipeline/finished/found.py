@@ -2,11 +2,13 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, reason
 from pipeline.samples.folders import SUFFIXES
 
 
@@ -29,11 +31,19 @@ def named(arguments: Sequence[str], classes: Sequence[str]) -> list[Found]:
     return images
 
 
-def listed(lines: Iterable[str], classes: Sequence[str]) -> Iterator[Found]:
-    """A path a line, as `find` prints them. What is not there becomes a row that says so."""
+def listed(stream: IO[bytes], classes: Sequence[str]) -> Iterator[Found]:
+    """A path a line, or with NUL between them, as `find` prints them. What is not there becomes a row that says so."""
+    rest = b""
+    while some := stream.read1(1 << 16) if hasattr(stream, "read1") else stream.read(1 << 16):
+        *whole, rest = re.split(rb"[\0\n]", rest + some)
+        yield from _paths(whole, classes)
+    yield from _paths([rest], classes)
+
+
+def _paths(lines: Iterable[bytes], classes: Sequence[str]) -> Iterator[Found]:
     for line in lines:
-        if path := line.rstrip("\n"):
-            yield found(Path(path), classes)
+        if name := line.rstrip(b"\r"):
+            yield found(Path(os.fsdecode(name)), classes)
 
 
 def _of(argument: str, classes: Sequence[str]) -> list[Found]:
@@ -52,11 +62,20 @@ def _of(argument: str, classes: Sequence[str]) -> list[Found]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for place, below, names in os.walk(folder):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+    seen: set[str] = set()
+    for place, below, names in os.walk(folder, followlinks=True, onerror=_cannot_be_read):
+        seen.add(os.path.realpath(place))
+        # A link that leads back would be walked for ever.
+        below[:] = sorted(n for n in below if not n.startswith(".") and os.path.realpath(f"{place}/{n}") not in seen)
         for name in sorted(names):
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 yield Path(place) / name
+
+
+def _cannot_be_read(error: OSError) -> None:
+    raise InputError(
+        f"{error.filename}: this folder cannot be read ({reason(error)}); allow it, or name others"
+    ) from error
 
 
 def found(path: Path, classes: Sequence[str]) -> Found:

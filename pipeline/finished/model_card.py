@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -9,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.finished.card import Card
 from pipeline.finished.student import FinishedStudent
+from pipeline.student.backbone import size_arguments
 from pipeline.trials.files import WEIGHTS
 
 # Five lines of timm and safetensors, for a student with a classifier; `vl2v_adip`'s has class embeddings instead.
@@ -39,38 +41,51 @@ class Measurements:
 def write(student: FinishedStudent, files: Mapping[str, str], measured: Measurements | None) -> str:
     """Markdown with metadata; `files` says what each file beside it is."""
     card = student.card
-    held_out = card.metrics["held_out"]
     environment = Environment(
-        loader=PackageLoader("pipeline.finished"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("pipeline.finished"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_plain,
     )
-    name = f"{card.dataset}, {held_out} held out: {card.student['model']['backbone']} by {card.metrics['method']}"
+    environment.filters["code"] = _Code
+    name = f"{card.dataset}, {card.trial.held_out} held out: {card.student.model.backbone} by {card.trial.method}"
     return environment.get_template("model_card.md").render(
-        metadata=yaml.safe_dump(_metadata(card, name), sort_keys=False, allow_unicode=True),
+        metadata=_Code(yaml.safe_dump(_metadata(card, name), sort_keys=False, allow_unicode=True)),
         name=name,
         card=card,
-        digests=card.model_extra,
-        backbone=card.student["model"]["backbone"],
         size=student.size,
-        held_out=held_out,
-        sources=[domain for domain in card.domains if domain != held_out],
-        snippet=snippet(student),
+        sources=[domain for domain in card.domains if domain != card.trial.held_out],
+        snippet=_Code(snippet(student)),
         normalise=card.preprocessing.normalise,
         files=files,
         results=[_result(card, domain) for domain in card.domains],
         measured=measured,
         start=_start(card),
-        method=", ".join(f"{key} {value}" for key, value in card.method.model_extra.items()),  # type: ignore[union-attr]
+        method=", ".join(f"{key} {value}" for key, value in (card.method.model_extra or {}).items()),
     )
+
+
+class _Code(str):
+    """Stands in the card as it is."""
+
+
+def _plain(value: Any) -> Any:
+    """Of everything else that is put in: what Markdown would take for more than text is spelled."""
+    if isinstance(value, str) and not isinstance(value, _Code):
+        return "".join(f"\\{c}" if c in "\\`*_[]<>|#" else " " if c in "\r\n" else c for c in value)
+    return value
 
 
 def snippet(student: FinishedStudent) -> str:
     """Lines that load the student with timm and safetensors alone, and answer to `images`."""
-    network: Mapping[str, Any] = student.card.model_extra["network"]  # type: ignore[index]
+    backbone = student.card.student.model.backbone  # a name that timm has, or it would not have been loaded
+    arguments = {"num_classes": 0, **size_arguments(backbone, student.size)}
     predictor: Any = student.shipped.predictor
     form = _CLASSIFIER if hasattr(predictor, "classifier") else _EMBEDDINGS
     return form.format(
-        backbone=network["backbone"],
-        arguments=", ".join(f"{key}={value}" for key, value in network["arguments"].items()),
+        backbone=backbone,
+        arguments=", ".join(f"{key}={value}" for key, value in arguments.items()),
         width=predictor.classifier.in_features if hasattr(predictor, "classifier") else 0,
         classes=len(student.card.classes),
         file=WEIGHTS,
@@ -78,8 +93,7 @@ def snippet(student: FinishedStudent) -> str:
 
 
 def _metadata(card: Card, name: str) -> dict[str, Any]:
-    held_out = card.metrics["held_out"]
-    metric = {"type": "accuracy", "value": round(card.metrics["accuracy"], 4), "name": "accuracy, in split, held out"}
+    metric = {"type": "accuracy", "value": round(card.metrics.accuracy, 4), "name": "accuracy, in split, held out"}
     return {
         "library_name": "timm",
         "pipeline_tag": "image-classification",
@@ -92,7 +106,7 @@ def _metadata(card: Card, name: str) -> dict[str, Any]:
                 "results": [
                     {
                         "task": {"type": "image-classification"},
-                        "dataset": {"name": f"{card.dataset}, {held_out}", "type": card.dataset},
+                        "dataset": {"name": f"{card.dataset}, {card.trial.held_out}", "type": card.dataset},
                         "metrics": [metric],
                     }
                 ],
@@ -104,15 +118,14 @@ def _metadata(card: Card, name: str) -> dict[str, Any]:
 def _result(card: Card, domain: str) -> dict[str, str]:
     shares = [card.accuracies.get(f"{domain}_{split}") for split in ("in", "out")]
     inside, outside = ("–" if share is None else f"{100 * share:.1f}" for share in shares)
-    if domain == card.metrics["held_out"]:
-        return {"domain": domain, "part": "held out", "inside": f"**{inside}**", "outside": outside}
+    if domain == card.trial.held_out:
+        return {"domain": domain, "part": "held out", "inside": _Code(f"**{inside}**"), "outside": outside}
     return {"domain": domain, "part": "trained on, chosen by", "inside": inside, "outside": outside}
 
 
 def _start(card: Card) -> str:
-    pretrained = card.student["model"]["pretrained"]
+    pretrained, digest = card.student.model.pretrained, card.starting_weights_sha256
     if not pretrained:
         return "random weights"
-    digest = card.model_extra.get("starting_weights_sha256")  # type: ignore[union-attr]
-    known = f" (SHA-256 `{digest}`)" if digest else ""
-    return f"timm's pretrained weights{known}" if pretrained is True else f"the file `{pretrained}`{known}"
+    what = "timm's pretrained weights" if pretrained is True else f"the file {Path(str(pretrained)).name}"
+    return f"{what} (SHA-256 {digest})" if digest else what

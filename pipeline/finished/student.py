@@ -16,8 +16,7 @@ from pipeline.losses import cross_modal_logits
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.student.model import Projection, Shipped, build
-from pipeline.student.settings import ModelSettings
-from pipeline.trials.files import PROJECTION, WEIGHTS
+from pipeline.trials.files import PROJECTION, WEIGHTS, sha256
 from pipeline.trials.key import TrialKey
 
 
@@ -41,7 +40,7 @@ class FinishedStudent:
     @property
     def key(self) -> TrialKey:
         """Of the trial."""
-        return TrialKey(**self.card.model_extra["trial"])  # type: ignore[index]
+        return TrialKey(**self.card.trial.model_dump())
 
     @property
     def size(self) -> int:
@@ -80,8 +79,8 @@ class FinishedStudent:
 def load(folder: Path, device: torch.device) -> FinishedStudent:
     """The student in evaluation mode. Raises InputError where a file is missing, damaged, or not the others'."""
     card = cards.read(folder)
-    tensors = weights.read(folder / WEIGHTS)
-    projection = weights.read(folder / PROJECTION) if (folder / PROJECTION).is_file() else {}
+    tensors = _tensors(folder / WEIGHTS, card.weights_sha256)
+    projection = _tensors(folder / PROJECTION, card.projection_sha256) if card.projection_sha256 else {}
     try:
         shipped = _built(card, tensors, projection)
         shipped.predictor.load_state_dict(tensors)
@@ -94,9 +93,17 @@ def load(folder: Path, device: torch.device) -> FinishedStudent:
     return FinishedStudent(folder, card, shipped.eval().to(device))
 
 
+def _tensors(file: Path, expected: str) -> dict[str, Tensor]:
+    """Raises InputError for a file that is not the card's."""
+    tensors = weights.read(file)
+    if sha256(file) != expected:
+        raise InputError(f"{file}: not the file that the card beside it is of; take the folder as a trial left it")
+    return tensors
+
+
 def _built(card: Card, tensors: dict[str, Tensor], projection: dict[str, Tensor]) -> Shipped:
     """A network as the trial's, whose weights are to be loaded: the method says what of it answers."""
-    model = ModelSettings.model_validate({**card.student["model"], "pretrained": False}, strict=False)
+    model = card.student.model.model_copy(update={"pretrained": False})
     embedding = _embedding(tensors, projection)
     student = build(model, classes=len(card.classes), embedding=embedding, size=card.preprocessing.resize.size, seed=0)
     problem = Problem(

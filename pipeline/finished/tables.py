@@ -45,6 +45,8 @@ def opened(to: Path | None) -> Iterator[Sink]:
         return
     if to.suffix not in FORMATS:
         raise InputError(f"{to}: answers are written as {', '.join(FORMATS)}; give the file one of these suffixes")
+    if to.is_dir():
+        raise InputError(f"{to}: a folder; name a file")
     if not to.absolute().parent.is_dir():
         raise InputError(f"{to}: there is no folder {to.parent}; make it first")
     with replacing(to) as partial, FORMATS[to.suffix](partial) as sink:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.cache.identity import digest
-from pipeline.errors import InputError
+from pipeline.errors import InputError, ResourceError
 from pipeline.finished.card import Teacher
 from pipeline.teacher.prompts import texts
 from pipeline.teacher.zero_shot import class_embeddings
@@ -52,26 +52,34 @@ def embeddings(teacher: Teacher, classes: Sequence[str], load: Callable[[], Text
     Raises TeacherError where the teacher is missing, InputError where it is another than the student's.
     """
     file = _place(teacher, classes)
-    if file.is_file():
-        with suppress(SafetensorError, KeyError):  # damaged: it is made again
-            return load_file(file)["text"]
+    if (kept := _kept(file, len(classes))) is not None:
+        return kept
     tower = load()
-    if tower.facts["weights_sha256"] != teacher.weights_sha256:
+    if tower.facts["weights_sha256"] != teacher.weights_sha256 or tower.facts["model"] != teacher.model:
         raise InputError(
-            "the experiment's teacher is not the one that taught this student (other weights): name the experiment that it is of "
-            "(`--experiment`)"
+            "the experiment's teacher is not the one that taught this student: name the experiment that it is of (`--experiment`)"
         )
     tower.require_distinct(teacher.templates, classes)
     found = class_embeddings(tower.encode_texts(texts(teacher.templates, classes)))
     text = torch.from_numpy(found.astype(np.float32))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as partial:
-        save_file({"text": text}, partial)
+    with suppress(OSError, ResourceError):  # kept where that can be; the answer is here
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as partial:
+            save_file({"text": text}, partial)
     return text
+
+
+def _kept(file: Path, classes: int) -> Tensor | None:
+    """None where nothing is kept, or it is damaged."""
+    with suppress(SafetensorError, KeyError, OSError):
+        text = load_file(file)["text"]
+        if text.ndim == 2 and len(text) == classes and text.isfinite().all():
+            return text
+    return None
 
 
 def _place(teacher: Teacher, classes: Sequence[str]) -> Path:
     """In the user's cache folder, under a name that says of whom and of what."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    of = {"weights": teacher.weights_sha256, "templates": teacher.templates, "classes": list(classes)}
+    of = {**teacher.model_dump(mode="json"), "classes": list(classes)}
     return folder / "scmd" / "text" / f"{digest(of)}.safetensors"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import open_clip
 import torch
@@ -18,7 +19,7 @@ from packaging.requirements import Requirement
 
 from pipeline.cache import reader
 from pipeline.engine.cores import cores
-from pipeline.errors import ScmdError
+from pipeline.errors import ScmdError, reason
 from pipeline.experiment.places import Plan
 from pipeline.samples import table
 from pipeline.student.backbone import require_known, weights_file
@@ -99,11 +100,14 @@ def _packages() -> Iterator[Finding]:
 
 def _device() -> Finding:
     if not torch.cuda.is_available():
-        return Finding(
-            State.NOTE, "gpu", f"none that torch {torch.__version__} can use; {cores()} cores of the processor work"
-        )
-    free, total = torch.cuda.mem_get_info()
-    name = torch.cuda.get_device_name()
+        told = f"none that torch {torch.__version__} can use; {cores()} cores of the processor work"
+        return Finding(State.NOTE, "gpu", told)
+    try:
+        free, total = torch.cuda.mem_get_info()
+        name = torch.cuda.get_device_name()
+    except RuntimeError as error:
+        told = f"it does not answer ({reason(error)}); see to its driver, or set CUDA_VISIBLE_DEVICES="
+        return Finding(State.WRONG, "gpu", told)
     return Finding(State.FINE, "gpu", f"{name}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free")
 
 
@@ -116,18 +120,15 @@ def _room() -> Finding:
 
 
 def _locks() -> Finding:
-    path = Path(".scmd-doctor.lock")
     try:
-        with FileLock(path, timeout=0, fallback_to_soft=False):
-            return Finding(State.FINE, "locks", "this file system has them")
-    except (OSError, Timeout) as error:
-        return Finding(
-            State.WRONG,
-            "locks",
-            f"none can be had here ({error}): work on a local file system, or on NFS with its lock service",
-        )
-    finally:
-        path.unlink(missing_ok=True)
+        with TemporaryDirectory(dir=".", prefix=".scmd-") as folder:
+            lock = FileLock(Path(folder) / "lock", timeout=0, fallback_to_soft=False)
+            lock.acquire()
+            lock.release()
+        return Finding(State.FINE, "locks", "files can be written and locked here")
+    except (OSError, Timeout, NotImplementedError) as error:
+        told = f"no file can be written or locked here ({error}): work on a local file system, or NFS with its lock service"
+        return Finding(State.WRONG, "locks", told)
 
 
 def _program(name: str) -> Finding:
@@ -154,9 +155,10 @@ def _teacher(teacher: TeacherSettings) -> Finding:
             "teacher",
             f"{told}: neither a file nor a tag of open_clip; `open_clip.list_pretrained()` lists them",
         )
-    hub = str(tag.get("hf_hub", "")).rstrip("/")
-    names = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-    if hub and any(isinstance(try_to_load_from_cache(hub, name), str) for name in names):
+    owner, _, rest = str(tag.get("hf_hub", "")).strip("/").partition("/")
+    model, _, file = rest.partition("/")
+    names = (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    if model and any(isinstance(try_to_load_from_cache(f"{owner}/{model}", name), str) for name in names):
         return Finding(State.FINE, "teacher", f"{told}: the weights are in the hub's folder on this machine")
     return Finding(
         State.NOTE,

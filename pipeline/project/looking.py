@@ -9,12 +9,13 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.queries import index
+from pipeline.queries.duplicates import pattern
 from pipeline.samples import building, folders, judging
 from pipeline.samples.images import decode
 from pipeline.samples.table import Sample, Samples, SetAside
 
-# Side of the grey pictures by which pictures are compared, their least correlation, and up to how many that is done.
-SIDE, ALIKE, MOST = 16, 0.98, 50_000
+# The least correlation of pictures that look the same, and up to how many that is looked for.
+ALIKE, MOST = 0.98, 20_000
 # A class or domain that has so many times the images of another is said.
 LOPSIDED = 5
 
@@ -25,7 +26,8 @@ class Findings:
 
     root: Path
     samples: Samples
-    set_aside: list[SetAside]
+    quarantine: list[SetAside]
+    skipped: list[SetAside]
     warnings: list[str] = field(default_factory=list)
     alike: list[tuple[Sample, Sample]] | None = None
 
@@ -39,19 +41,19 @@ def look(root: Path) -> Findings:
     samples, quarantine = building.build(
         found, images, domains=None, classes=None, exif=True, flip=True, excluded=(), warn=warnings.append
     )
-    return Findings(root, samples, [*quarantine, *skipped], warnings, _alike(samples, images))
+    return Findings(root, samples, quarantine, skipped, warnings, _alike(samples, images))
 
 
 def lines(found: Findings) -> Iterator[str]:
     """What was found, for its owner."""
     samples = found.samples
     yield f"{len(samples.rows)} images, {len(samples.domains)} domains, {len(samples.classes)} classes"
-    yield from judging.count_lines(samples, found.set_aside, [])
-    yield from judging.set_aside_lines(found.set_aside)
+    yield from judging.count_lines(samples, found.quarantine, found.skipped)
+    yield from judging.set_aside_lines([*found.quarantine, *found.skipped])
     yield from (f"note: {warning}" for warning in found.warnings)
     yield from _imbalance(samples)
     if found.alike is None:
-        yield f"note: more than {MOST:,} images: like ones were not looked for; `scmd cache duplicates` does"
+        yield "note: too many images, or too many alike, to list those that look the same; `scmd cache duplicates` does"
     elif found.alike:
         across = [(one, other) for one, other in found.alike if one.domain != other.domain]
         told = f"{len(found.alike)} pairs look the same, {len(across)} of them in two domains"
@@ -70,20 +72,15 @@ def _imbalance(samples: Samples) -> Iterator[str]:
 def _alike(samples: Samples, images: folders.FolderImages) -> list[tuple[Sample, Sample]] | None:
     if len(samples.rows) > MOST:
         return None
-    rows = np.stack([_small(images.read(row.key)) for row in samples.rows])
+    rows = np.stack([pattern(decode(images.read(row.key), exif=True)) for row in samples.rows])
     # Pictures of one colour have no pattern to compare.
     plain = np.linalg.norm(rows, axis=1) < 0.5
-    _, firsts, seconds = index.build(rows, Path()).pairs(ALIKE)
+    try:
+        _, firsts, seconds = index.build(rows, Path(), len(rows)).pairs(ALIKE)
+    except InputError:  # too many to list, as of a fixed camera
+        return None
     pairs = zip(firsts.tolist(), seconds.tolist(), strict=True)
     return [(samples.rows[one], samples.rows[other]) for one, other in pairs if not plain[one] and not plain[other]]
-
-
-def _small(data: bytes) -> np.ndarray:
-    """(SIDE²,) float32 of length 1, whose products are correlations; zeros for a picture of one colour."""
-    grey = np.asarray(decode(data, exif=True).convert("L").resize((SIDE, SIDE)), np.float64).ravel()
-    grey = grey - grey.mean()
-    norm = np.linalg.norm(grey)
-    return np.asarray(grey / norm if norm else grey, np.float32)
 
 
 def _require_layout(root: Path) -> None:

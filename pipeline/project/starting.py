@@ -1,7 +1,7 @@
 """The files that make an experiment of a folder of images, in the user's own project."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,12 @@ import yaml
 from pipeline import package
 from pipeline.errors import InputError
 from pipeline.samples.table import Samples
+from pipeline.writing import replace_text
 
 # Not called dvc.yaml: DVC would take it for a part of the project that it lies in.
 STAGES = package.HOME / "project" / "stages.yaml"
+# Written last: with it the project is one.
+EXPERIMENT = "configs/experiment.yaml"
 IGNORED = "/cache/\n/results/\n"
 DVC_IGNORED = "/results/trials/**/metrics.json\n"  # how long a trial took differs from run to run
 
@@ -31,11 +34,21 @@ ON_GPU = Choice("vit-b-32-openai", "resnet50", 224)
 ON_CPU = Choice("vit-b-32-openai", "resnet10t", 64)
 
 
-def require_free(folder: Path) -> None:
-    """Raises InputError where the project already has one of the files that would be written."""
-    for name in ("dvc.yaml", "configs/experiment.yaml"):
-        if (folder / name).exists():
-            raise InputError(f"{name} is already here, and nothing was written; change it, or start in another folder")
+def require_free(folder: Path, texts: Mapping[str, str]) -> None:
+    """Raises InputError where the project has one of the files that would be written, with another text."""
+    for place, text in texts.items():
+        path = folder / place
+        if path.exists() and (place == EXPERIMENT or not path.is_file() or path.read_text("utf-8", "replace") != text):
+            raise InputError(f"{place} is already here, and nothing was written; change it, or start in another folder")
+
+
+def require_apart(folder: Path, root: Path) -> None:
+    """Raises InputError where the project would lie among the images, which DVC watches as a whole."""
+    if folder.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            f"{root}: the project would lie among the images, where DVC takes no output; go to another folder, as the one above, "
+            "and name the images from there"
+        )
 
 
 def name_of(root: Path) -> str:
@@ -43,27 +56,27 @@ def name_of(root: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "_", root.resolve().name.lower()).strip("_") or "mine"
 
 
-def write(folder: Path, root: Path, samples: Samples, choice: Choice) -> list[Path]:
-    """Into a project's folder; returns what was written. Raises InputError for a configuration that does not ship."""
+def files(root: Path, samples: Samples, choice: Choice) -> dict[str, str]:
+    """Place → text, the experiment last. Raises InputError for a configuration that does not ship."""
     name = name_of(root)
     shipped = {kind: _shipped(kind, one) for kind, one in (("teachers", choice.teacher), ("students", choice.student))}
-    texts = {
-        "configs/experiment.yaml": _experiment(name, root, samples, choice),
+    return {
         f"configs/datasets/{name}.yaml": _dataset(root, samples),
-        **{
-            f"configs/{place}": package.configuration(place).read_text(encoding="utf-8")
-            for place in _whole("exclude", "plots")
-        },
-        **{f"configs/{kind}/{file.name}": file.read_text(encoding="utf-8") for kind, file in shipped.items()},
-        "dvc.yaml": STAGES.read_text(encoding="utf-8"),
+        **{f"configs/{place}": package.configuration(place).read_text("utf-8") for place in _whole("exclude", "plots")},
+        **{f"configs/{kind}/{file.name}": file.read_text("utf-8") for kind, file in shipped.items()},
+        "dvc.yaml": STAGES.read_text("utf-8"),
+        EXPERIMENT: _experiment(name, root, samples, choice),
     }
+
+
+def write(folder: Path, texts: Mapping[str, str]) -> None:
+    """Into a project's folder, each whole or not at all."""
+    for place, text in ((".gitignore", IGNORED), (".dvcignore", DVC_IGNORED)):
+        _add(folder / place, text)
     for place, text in texts.items():
         path = folder / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    for place, text in ((".gitignore", IGNORED), (".dvcignore", DVC_IGNORED)):
-        _add(folder / place, text)
-    return [folder / place for place in texts]
+        replace_text(path, text)
 
 
 def _whole(*folders: str) -> Iterator[str]:
@@ -111,4 +124,4 @@ def _add(path: Path, text: str) -> None:
     lacking = [line for line in text.splitlines() if line not in known.splitlines()]
     if lacking:
         start = known if not known or known.endswith("\n") else f"{known}\n"
-        path.write_text(start + "".join(f"{line}\n" for line in lacking), encoding="utf-8")
+        replace_text(path, start + "".join(f"{line}\n" for line in lacking))

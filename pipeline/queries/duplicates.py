@@ -53,12 +53,17 @@ def near(features: Features, index: Index, least: float) -> list[Pair]:
     return sorted(found, key=lambda pair: -pair.score)
 
 
-def likeness(one: Image.Image, other: Image.Image) -> float:
-    """The correlation of two pictures in grey at `SIDE` × `SIDE` pixels: 1 for the same, whatever brightness and contrast."""
-    grey = [np.asarray(image.convert("L").resize((SIDE, SIDE)), np.float64) for image in (one, other)]
-    first, second = (values - values.mean() for values in grey)
-    norms = float(np.linalg.norm(first) * np.linalg.norm(second))
-    return float((first * second).sum()) / norms if norms else float(np.array_equal(grey[0], grey[1]))
+def pattern(image: Image.Image) -> np.ndarray:
+    """(SIDE²,) float32: the picture in grey at `SIDE` × `SIDE` pixels, of mean 0 and length 1; zeros where it has one colour."""
+    grey = np.asarray(image.convert("L").resize((SIDE, SIDE)), np.float64).ravel()
+    grey = grey - grey.mean()
+    norm = np.linalg.norm(grey)
+    return np.asarray(grey / norm if norm else grey, np.float32)
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """The correlation of two pictures by their patterns: 1 for the same, whatever brightness and contrast; 0 for one colour."""
+    return float(one @ other)
 
 
 def kind(pair: Pair, held_out: Sequence[str], out: dict[str, bool]) -> str:

@@ -29,5 +29,5 @@ def features(cache: TeacherCache, samples: Samples) -> Features:
     """Raises CacheError where a chunk is missing or damaged."""
     there = {row.id: at for at, row in enumerate(cache.rows) if not cache.absent[at, 0]}
     known = tuple(sample for sample in samples.rows if sample.id in there)
-    clean = cache.column("image_features")[:, 0].astype(np.float64)
-    return Features(known, unit(clean[[there[sample.id] for sample in known]]).astype(np.float32))
+    clean = cache.clean_features()[[there[sample.id] for sample in known]].astype(np.float32)
+    return Features(known, unit(clean))

@@ -1,6 +1,9 @@
 """Nearest rows by cosine (FAISS): exact up to so many rows; above, an inverted file that is kept for the next question."""
 
+import hashlib
 import math
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,14 +11,15 @@ from typing import Any
 import faiss
 import numpy as np
 
+from pipeline.errors import InputError
 from pipeline.progress import say
 from pipeline.writing import replacing
 
 EXACT_UP_TO = 1_000_000
 # Of an inverted file's lists, the share that a question looks into; FAISS advises 4√n to 16√n lists.
 LISTS, LOOKED_INTO = 4, 0.1
-# Questions that are answered at once.
-BATCH = 4096
+# Questions that are answered at once, and pairs that are worth listing.
+BATCH, MOST_PAIRS = 1024, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,10 @@ class Index:
         return scores, rows
 
     def pairs(self, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pairs of rows with a cosine of at least `least`: cosines, first and second row, first < second, by first and second."""
+        """Pairs of rows with a cosine of at least `least`: cosines, first and second row, first < second, by first and second.
+
+        Raises InputError above `MOST_PAIRS`.
+        """
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for start in range(0, len(self.rows), BATCH):
             # FAISS takes those above its radius, not at it.
@@ -42,26 +49,39 @@ class Index:
             firsts = start + np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)))
             later = others > firsts
             found.append((scores[later], firsts[later], others[later]))
+            if sum(len(part[0]) for part in found) > MOST_PAIRS:
+                raise InputError(
+                    f"more than {MOST_PAIRS:,} pairs of pictures are alike at {least}, as those of a fixed camera are; ask "
+                    "with a larger `--near`"
+                )
         scores, firsts, seconds = (np.concatenate(part) for part in zip(*found, strict=True))
         order = np.lexsort((seconds, firsts))
         return scores[order], firsts[order], seconds[order]
 
 
 def build(rows: np.ndarray, kept: Path, exact_up_to: int = EXACT_UP_TO) -> Index:
-    """Exact up to `exact_up_to` rows; above, approximate, said so, and kept in the file `kept`, named by what it is of."""
+    """Exact up to `exact_up_to` rows; above, approximate, said so, and kept below the folder `kept` by the digest of the rows."""
     if len(rows) <= exact_up_to:
         flat = faiss.IndexFlatIP(rows.shape[1])
         flat.add(rows)
         return Index(rows, flat, exact=True)
     say(f"{len(rows):,} rows are more than {exact_up_to:,}: the search is approximate, and may miss some")
-    if kept.is_file():
-        return Index(rows, faiss.read_index(str(kept)), exact=False)
+    file = kept / f"{hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()}.faiss"
+    if file.is_file():
+        with suppress(RuntimeError):  # cut off, or another library's: it is made again
+            return Index(rows, faiss.read_index(str(file)), exact=False)
+    index = _inverted(rows)
+    shutil.rmtree(kept, ignore_errors=True)  # of rows that are no longer asked about
+    kept.mkdir(parents=True)
+    with replacing(file) as partial:
+        faiss.write_index(index, str(partial))
+    return Index(rows, index, exact=False)
+
+
+def _inverted(rows: np.ndarray) -> Any:
     lists = max(1, int(LISTS * math.sqrt(len(rows))))
     index: Any = faiss.index_factory(rows.shape[1], f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
     index.train(rows)
     index.add(rows)
     index.nprobe = max(1, round(LOOKED_INTO * lists))
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(kept) as partial:
-        faiss.write_index(index, str(partial))
-    return Index(rows, index, exact=False)
+    return index

@@ -1,13 +1,12 @@
 """How well the teacher's features tell classes apart: the majority of the nearest samples, within a domain and across domains."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from pipeline.queries import index
 from pipeline.queries.features import Features
-
-# Rows whose cosines with all others are held at once.
-BATCH = 2048
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,14 @@ def _majority(
     rows: np.ndarray, asked: np.ndarray, known: np.ndarray, ids: np.ndarray, labels: np.ndarray, k: int
 ) -> np.ndarray:
     """Of each row `asked` the label that most of its k nearest among `known` have, of equals the one with the larger cosines."""
-    classes, answers = int(labels.max()) + 1, []
-    for start in range(0, len(asked), BATCH):
-        some = asked[start : start + BATCH]
-        cosines = rows[some] @ rows[known].T
-        cosines[ids[some][:, None] == ids[known][None]] = -np.inf
-        nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-        weights = np.take_along_axis(cosines, nearest, 1)
-        # A vote each; its cosine, which is below one, only settles a draw.
-        votes = np.where(np.isfinite(weights), 1 + np.nan_to_num(weights, neginf=0) / (4 * k), 0)
-        tally = np.zeros((len(some), classes))
-        np.add.at(tally, (np.arange(len(some))[:, None], labels[known][nearest]), votes)
-        answers.append(tally.argmax(1))
-    return np.concatenate(answers)
+    # As many more as a picture stands there: its own copies have no vote.
+    more = int(np.bincount(ids[known]).max())
+    cosines, found = index.build(rows[known], Path(), len(known)).nearest(rows[asked], k + more)
+    nearest = known[found]
+    theirs = np.where(ids[nearest] == ids[asked][:, None], 0, 1)
+    theirs = np.where(np.cumsum(theirs, 1) <= k, theirs, 0)
+    # A vote each; its cosine, which is at most one, only settles a draw.
+    votes = theirs * (1 + cosines.clip(-1, 1) / (4 * k))
+    tally = np.zeros((len(asked), int(labels.max()) + 1))
+    np.add.at(tally, (np.arange(len(asked))[:, None], labels[nearest]), votes)
+    return np.asarray(tally.argmax(1))

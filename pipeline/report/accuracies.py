@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.trials.key import TrialKey
+
 ZERO_SHOT, AVERAGE = "teacher zero-shot", "average"
 # Held-out domain → method (first the teacher) → trial number → accuracy.
 Accuracies = dict[str, dict[str, dict[int, float]]]
 
 
-def accuracies(metrics: Sequence[Mapping[str, Any]], held_out: Sequence[str], methods: Sequence[str]) -> Accuracies:
+def accuracies(
+    metrics: Mapping[TrialKey, Mapping[str, Any]], held_out: Sequence[str], methods: Sequence[str]
+) -> Accuracies:
     """`average` is the mean over held-out domains of the trial numbers that have all of them."""
     found: Accuracies = {domain: {name: {} for name in (ZERO_SHOT, *methods)} for domain in held_out}
-    for one in metrics:
-        found[one["held_out"]][one["method"]][one["trial"]] = one["accuracy"]
-        found[one["held_out"]][ZERO_SHOT][one["trial"]] = one["teacher_zero_shot"]
+    for key, one in metrics.items():
+        found[key.held_out][key.method][key.trial] = one["accuracy"]
+        found[key.held_out][ZERO_SHOT][key.trial] = one["teacher_zero_shot"]
     found[AVERAGE] = {}
     for name in (ZERO_SHOT, *methods):
         columns = [found[domain][name] for domain in held_out]

@@ -18,12 +18,14 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Details:
-    """Of teacher and student on the held-out in split, over all trials: `confusions` (C, C) and `curves`; and `galleries` of the
+    """Of teacher and student on the held-out in split, over all trials: `confusions` (C, C), `curves`, and the mean of the
+    trials' calibration `errors`, which a pooled curve would hide; `galleries` of the
     first trial."""
 
     group: Group
     confusions: dict[str, np.ndarray]
     curves: dict[str, Reliability]
+    errors: dict[str, float]
     galleries: list[Gallery]
 
 
@@ -33,6 +35,7 @@ def details(
     """Raises InputError where a trial's predictions are missing or damaged."""
     confusions = {who: np.zeros((len(classes), len(classes)), np.int64) for who in ("teacher", "student")}
     curves: dict[str, Reliability] = {}
+    errors: dict[str, list[float]] = {"teacher": [], "student": []}
     galleries: list[Gallery] = []
     for one in group.outcomes:
         answers = one.answers()
@@ -45,8 +48,10 @@ def details(
             confusions[who] += confusion(labels, answer[judged], len(classes))
             curve = Reliability.of(confidence[judged], answer[judged] == labels)
             curves[who] = curves[who] + curve if who in curves else curve
+            errors[who].append(curve.ece)
         galleries = galleries or _galleries(answers, judged, samples, classes, load)
-    return Details(group, confusions, curves, galleries)
+    means = {who: sum(each) / len(each) for who, each in errors.items()}
+    return Details(group, confusions, curves, means, galleries)
 
 
 def _galleries(

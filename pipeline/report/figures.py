@@ -93,9 +93,10 @@ def confusions(number: int, one: Details, classes: Sequence[str]) -> list[Figure
 
 def calibration(number: int, one: Details) -> Figure:
     """Reliability of teacher and student."""
-    errors = ", ".join(f"{who} {curve.ece:.1%}" for who, curve in one.curves.items())
+    errors = ", ".join(f"{who} {error:.1%}" for who, error in one.errors.items())
     told = f"Reliability diagram of {one.group.name}; expected calibration error: {errors}."
-    return Figure(inline(plots.reliability(one.group.name, one.curves), f"calibration-{number}", told))
+    figure = plots.reliability(one.group.name, one.curves, one.errors)
+    return Figure(inline(figure, f"calibration-{number}", told))
 
 
 def _over_steps(

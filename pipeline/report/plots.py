@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pipeline.report.measures import Reliability
@@ -14,7 +15,8 @@ from pipeline.report.svg import INK, style
 
 # Okabe and Ito's, which colour-blind readers tell apart, without those that vanish on white or black; marks tell them apart, too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B8860B", "#7F7F7F")
-MARKS = ("o", "s", "^", "D", "v", "P", "X")
+# One less than colours, so that an eighth line has a pair of its own.
+MARKS = ("o", "s", "^", "D", "v", "P")
 PANEL = (4.4, 3.1)
 SQUARE = (4.4, 4.2)
 # From nothing to full blue: what lies beneath shows through, be it light or dark.
@@ -35,13 +37,12 @@ class Line:
 def over_steps(title: str, label: str, lines: Sequence[Line], order: Sequence[str], *, share: bool) -> Figure:
     """Lines over training; shares are shown in per cent. A name has the same colour wherever `order` is the same."""
     figure, axes = _panel(title, PANEL)
+    drawn: list[Line2D] = []
     for line in lines:
         at = order.index(line.name)
         colour, mark = COLOURS[at % len(COLOURS)], MARKS[at % len(MARKS)]
         width, style = (1.8, "-") if line.strong else (1.1, "--")
-        axes.plot(
-            line.steps, line.values, style, color=colour, marker=mark, markersize=3.5, linewidth=width, label=line.name
-        )
+        drawn += axes.plot(line.steps, line.values, style, color=colour, marker=mark, markersize=3.5, linewidth=width)
         for step, value in line.chosen:
             axes.plot([step], [value], marker="o", markersize=11, fillstyle="none", color=INK, markeredgewidth=1.2)
     axes.set_xlabel("step")
@@ -50,23 +51,23 @@ def over_steps(title: str, label: str, lines: Sequence[Line], order: Sequence[st
     if share:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     if len(lines) > 1:
-        _legend(figure, axes)
+        _legend(figure, drawn, [line.name for line in lines])
     return figure
 
 
-def reliability(title: str, curves: Mapping[str, Reliability]) -> Figure:
-    """Accuracy against confidence; a point's area goes with its number of answers."""
+def reliability(title: str, curves: Mapping[str, Reliability], errors: Mapping[str, float]) -> Figure:
+    """Accuracy against confidence; a point's area goes with its number of answers. `errors` are the ECE of each curve."""
     figure, axes = _panel(title, SQUARE)
-    axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=1, label="calibrated")
-    for (name, curve), colour, mark in zip(curves.items(), COLOURS, MARKS, strict=False):
+    drawn = axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=1)
+    for curve, colour, mark in zip(curves.values(), COLOURS, MARKS, strict=False):
         confidence, accuracy = curve.filled
         weights = curve.counts[curve.counts > 0] / max(1, curve.counts.sum())
-        axes.plot(confidence, accuracy, color=colour, linewidth=1.4, label=f"{name} (ECE {100 * curve.ece:.1f} %)")
+        drawn += axes.plot(confidence, accuracy, color=colour, linewidth=1.4)
         axes.scatter(confidence, accuracy, s=10 + 250 * weights, color=colour, marker=mark, alpha=0.8)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _legend(figure, axes)
+    _legend(figure, drawn, ["calibrated", *(f"{name} (ECE {100 * errors[name]:.1f} %)" for name in curves)])
     return figure
 
 
@@ -117,7 +118,7 @@ def _panel(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def _legend(figure: Figure, drawn: Sequence[Line2D], names: Sequence[str]) -> None:
+    """By names given here: of labels, matplotlib keeps those that begin with an underscore for itself."""
     with style():
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower left", ncols=3, columnspacing=1.2, handlelength=2.4)
+        figure.legend(drawn, names, loc="outside lower left", ncols=3, columnspacing=1.2, handlelength=2.4)

@@ -59,23 +59,28 @@ def class_shares(group: Group) -> np.ndarray:
 
 
 def steps(group: Group) -> list[int]:
-    """Of the evaluations."""
-    return [row["step"] for row in group.outcomes[0].history]
+    """Of the evaluations, which all trials of a group have."""
+    return [row["step"] for row in _on_the_way(group.outcomes[0])]
+
+
+def _on_the_way(one: Outcome) -> list[dict[str, Any]]:
+    """The first evaluation of each step: a mean that is made at the end is evaluated beside the weights that it is of."""
+    return list({row["step"]: row for row in reversed(one.history)}.values())[::-1]
 
 
 def _means(group: Group, key: str) -> list[float]:
-    values = np.array([[row.get(key, np.nan) for row in one.history] for one in group.outcomes])
+    values = np.array([[row.get(key, np.nan) for row in _on_the_way(one)] for one in group.outcomes])
     return [float(value) for value in values.mean(0)]
 
 
 def _chosen(one: Outcome, key: str) -> tuple[int, float]:
+    """The last of the chosen step: where a mean was made at the end, that is the result."""
     step = one.card["metrics"]["step"]
-    # The last of that step: a mean that is made at the end is evaluated beside the weights it is of.
     return step, [row for row in one.history if row["step"] == step][-1][key]
 
 
 def _shares(group: Group, pick: Callable[[dict[str, Any]], list[int]]) -> np.ndarray:
     """(evaluations, names): shares of the counts since the evaluation before, over all trials."""
-    until = np.array([[pick(row["learnt"]) for row in one.history] for one in group.outcomes]).sum(0)
+    until = np.array([[pick(row["learnt"]) for row in _on_the_way(one)] for one in group.outcomes]).sum(0)
     counts = np.diff(until, axis=0, prepend=np.zeros_like(until[:1]))
     return np.asarray(counts / np.maximum(1, counts.sum(1, keepdims=True)))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 INK = "#010203"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters
+    "text.parse_math": False,  # a name may hold dollars
     "svg.hashsalt": "scmd",  # the same figure is the same text
     "font.family": "sans-serif",
     "font.size": 9.0,

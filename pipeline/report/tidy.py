@@ -1,5 +1,6 @@
 """What the page plots, as rows for other tools (`dvc plots`): one number a row, with what it is of."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ def accuracy(groups: Sequence[Group], domains: Sequence[str]) -> Rows:
         for group in groups
         for line in series.accuracies(group, domains)
         for step, value in zip(line.steps, line.values, strict=True)
+        if math.isfinite(value)  # a domain may have no image in a split
     ]
 
 

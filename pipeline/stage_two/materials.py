@@ -67,7 +67,7 @@ def made_from(materials: Materials, key: TrialKey, method: str, settings: Method
             "std": list(model.std),
         },
         "dataset": materials.dataset,
-        "samples": _samples_digest(materials.samples),
+        "samples": samples_digest(materials.samples),
         "teacher_cache": materials.cache.identity_digest,
         "views": materials.views,
         # Where they are not on this machine, that a trial began with them is taken on trust.
@@ -77,7 +77,8 @@ def made_from(materials: Materials, key: TrialKey, method: str, settings: Method
     }
 
 
-def _samples_digest(samples: Samples) -> str:
+def samples_digest(samples: Samples) -> str:
+    """Of all of a samples table that a trial depends on."""
     return digest(
         {
             "rows": [[row.id, row.domain, row.label, row.position] for row in samples.rows],

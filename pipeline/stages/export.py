@@ -11,12 +11,13 @@ import torch
 
 from pipeline.errors import InputError
 from pipeline.finished import exporting, student
-from pipeline.finished.exporting import Pictures
+from pipeline.finished.exporting import FORMATS, Pictures
 from pipeline.progress import say
 from pipeline.samples import table
 from pipeline.samples.dataset import open_images
 from pipeline.samples.loading import Loader
-from pipeline.samples.splits import SplitSettings, is_out
+from pipeline.samples.splits import is_out
+from pipeline.stage_two.materials import samples_digest
 from pipeline.views.render import squash
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ def run(folder: Path, to: Path, formats: Sequence[str], plan: Plan | None) -> No
 
     Raises InputError where the folder holds something else, the images are another data set's, or a format cannot be made.
     """
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise InputError(f"format `{unknown[0]}` is none that a student is written in ({', '.join(FORMATS)})")
+    if formats and plan is None:
+        raise InputError("other formats are checked on real images: name the experiment that has them (`plan`)")
     exporting.require_free(to)
     one = student.load(folder, torch.device("cpu"))
     pictures = _pictures(one, plan) if plan and formats else None
@@ -45,12 +50,13 @@ def run(folder: Path, to: Path, formats: Sequence[str], plan: Plan | None) -> No
 def _pictures(one: FinishedStudent, plan: Plan) -> Pictures:
     """Of the trial's own splits; evenly spread where there are more than are looked at."""
     samples = table.read(plan.samples_folder)
-    if one.card.dataset != plan.experiment.dataset or list(one.card.classes) != list(samples.classes):
+    if samples_digest(samples) != one.card.samples:
         raise InputError(
-            f"{one.folder}: a student of `{one.card.dataset}`, and the experiment's data set is `{plan.experiment.dataset}` with "
-            "other images; name the experiment that it is of (`--experiment`)"
+            f"{one.folder}: a student of `{one.card.dataset}` as its images were then; those of the experiment "
+            f"(`{plan.experiment.dataset}`) are others, and so are its splits: name the experiment that it is of "
+            "(`--experiment`), or ask for no other format"
         )
-    split = SplitSettings.model_validate(one.card.student["split"])
+    split = one.card.student.split
     out = np.array(is_out(samples, one.key.trial, split.rule, split.holdout_fraction))
     held_out = np.array([row.domain == one.key.held_out for row in samples.rows])
     images = open_images(plan.dataset.root, plan.dataset.format, plan.dataset.columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.engine.device import device
+from pipeline.errors import InputError
 from pipeline.progress import say, show
 from pipeline.project import looking, starting
 from pipeline.project.starting import Choice
@@ -13,14 +14,18 @@ from pipeline.project.starting import Choice
 def run(root: Path, teacher: str | None, student: str | None, size: int | None) -> None:
     """Into the working folder. Raises InputError where it already has an experiment, or the images are no data set."""
     here = Path()
-    starting.require_free(here)
+    starting.require_apart(here, root)
+    if (here / starting.EXPERIMENT).exists():  # before all images are read
+        raise InputError(f"{starting.EXPERIMENT} is already here, and nothing was written; start in another folder")
     ours = starting.ON_GPU if device().type == "cuda" else starting.ON_CPU
     choice = Choice(teacher or ours.teacher, student or ours.student, size or ours.size)
     found = looking.look(root)
     for line in looking.lines(found):
         show(line)
-    for path in starting.write(here, root, found.samples, choice):
-        say(f"written: {path}")
+    texts = starting.files(root, found.samples, choice)
+    starting.require_free(here, texts)
+    starting.write(here, texts)
+    say(f"written: {', '.join(texts)}")
     say(f"teacher {choice.teacher}, student {choice.student} at {choice.size} px, every domain held out in turn")
     lacking = [f"{name} init" for name in ("git", "dvc") if not Path(f".{name}").is_dir()]
     say(f"next: {' && '.join([*lacking, 'scmd doctor', 'dvc repro'])}")

@@ -61,7 +61,7 @@ def _named(images: Sequence[str], classes: Sequence[str]) -> Iterable[Found]:
         raise InputError(
             "name images, folders or patterns, or pipe a list of paths: `find . -name '*.jpg' | scmd predict …`"
         )
-    return found.listed(sys.stdin, classes)
+    return found.listed(sys.stdin.buffer, classes)
 
 
 def _classifier(one: FinishedStudent, zero_shot: ZeroShot | None) -> Classifier:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,6 @@ from pipeline.writing import replace_text
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pipeline.cache.reader import TeacherCache
     from pipeline.experiment.places import Plan
     from pipeline.queries.duplicates import Pair
     from pipeline.queries.index import Index
@@ -41,12 +41,16 @@ MOST_SHOWN = 300
 
 @dataclass(frozen=True)
 class Asked:
-    """A cache with its samples, features, and an index of them."""
+    """A cache's samples and their features; an index of these is built when it is asked for."""
 
-    cache: TeacherCache
     samples: Samples
     features: Features
-    index: Index
+    build: Callable[[], Index]
+
+    @cached_property
+    def index(self) -> Index:
+        """Of `features.rows`."""
+        return self.build()
 
 
 def opened(plan: Plan, exact_up_to: int = index.EXACT_UP_TO) -> Asked:
@@ -54,8 +58,8 @@ def opened(plan: Plan, exact_up_to: int = index.EXACT_UP_TO) -> Asked:
     samples = table.read(plan.samples_folder)
     cache = open_matching(plan.cache_folder, plan.teacher, samples)
     known = features(cache, samples)
-    place = plan.cache_folder.with_name(f".{plan.cache_folder.name}.index")
-    return Asked(cache, samples, known, index.build(known.rows, place / f"{cache.content_digest()}.faiss", exact_up_to))
+    kept = plan.cache_folder.with_name(f".{plan.cache_folder.name}.index")
+    return Asked(samples, known, partial(index.build, known.rows, kept, exact_up_to))
 
 
 def by_text(plan: Plan, text: str) -> np.ndarray:
@@ -151,12 +155,15 @@ def repeated(plan: Plan, found: list[Pair], samples: Samples, exclude: Path | No
 
 def _alike(plan: Plan, asked: Asked, pairs: list[Pair], least: float) -> list[Pair]:
     """Of pairs with like features those whose pixels are alike, too; all of them, and that is said, where images are not here."""
-    of = dict.fromkeys(sample for pair in pairs for sample in (pair.one, pair.other))
-    load = _loader(plan, asked, list(of))
-    pictures = dict(zip(of, (_picture(load, at) for at in range(len(of))), strict=True))
+    of = list(dict.fromkeys(sample for pair in pairs for sample in (pair.one, pair.other)))
+    load = _loader(plan, asked, of)
+    patterns = {
+        sample: None if (picture := _picture(load, at)) is None else duplicates.pattern(picture)
+        for at, sample in enumerate(of)
+    }
     kept, unseen = [], 0
     for pair in pairs:
-        one, other = pictures[pair.one], pictures[pair.other]
+        one, other = patterns[pair.one], patterns[pair.other]
         unseen += one is None or other is None
         if one is None or other is None or duplicates.likeness(one, other) >= least:
             kept.append(pair)

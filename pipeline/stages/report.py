@@ -34,33 +34,39 @@ def run(plan: Plan, results: Path) -> Accuracies:
         raise InputError(
             f"{results}: no finished trial of this experiment here; run `{plan.command('students', results)}` first"
         )
-    found = accuracies([card["metrics"] for card in standing.done.values()], matrix.held_out, matrix.method)
+    found = accuracies(
+        {one.key: card["metrics"] for one, card in standing.done.items()}, matrix.held_out, matrix.method
+    )
     cells = table.tabulate(found)
     missing, outdated = len(standing.missing), len(standing.outdated)
     gaps = table.gap_lines(len(standing.done), missing, outdated, plan.command("students", results))
     about = ", ".join(f"{name} {said}" for name, said in _about(plan, "`").items())
     text = table.page(f"{about[0].upper()}{about[1:]}.", cells, gaps)
-    replace_text(results / "report.md", text)
-    replace_text(results / "report.json", json.dumps(table.plain(cells), indent=1) + "\n")
     shown = _page(plan, materials, results, standing, found, gaps)
-    replace_text(results / "report.html", page.render(shown))
-    _write_plots(shown, results / "plots")
+    files = {
+        "report.md": text,
+        "report.json": json.dumps(table.plain(cells), indent=1) + "\n",
+        "report.html": page.render(shown),
+        **_plots(shown),
+    }
+    (results / "plots").mkdir(exist_ok=True)
+    for name, content in files.items():
+        replace_text(results / name, content)
     show(text)
     say(f"in {results / 'report.md'}; with plots and samples in {results / 'report.html'}")
     return found
 
 
-def _write_plots(shown: Page, folder: Path) -> None:
+def _plots(shown: Page) -> dict[str, str]:
     """What `dvc plots` draws, with the templates in `configs/plots`."""
-    folder.mkdir(exist_ok=True)
     accuracy = tidy.accuracy(shown.groups, shown.domains)
-    for name, rows in {
+    rows = {
         "accuracy": tidy.held_out(accuracy),
         "accuracy-by-domain": accuracy,
         "loss": tidy.losses(shown.groups),
         "confusion": tidy.confusions(shown.details, shown.classes),
-    }.items():
-        replace_text(folder / f"{name}.json", json.dumps(rows, indent=1) + "\n")
+    }
+    return {f"plots/{name}.json": json.dumps(one, indent=1, allow_nan=False) + "\n" for name, one in rows.items()}
 
 
 def _about(plan: Plan, quote: str = "") -> dict[str, str]:

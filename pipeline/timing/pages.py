@@ -106,7 +106,7 @@ def page_of(outcomes: Sequence[Outcome], sizes: Sizes) -> page.Page:
     """As the stage makes it, of trials that no experiment has."""
     domains, methods, classes = sizes.names
     groups = outcome.grouped(list(outcomes))
-    found = accuracies([one.card["metrics"] for one in outcomes], domains, methods)
+    found = accuracies({one.key: one.card["metrics"] for one in outcomes}, domains, methods)
     return page.Page(
         title="made up",
         about={"data set": "noise"},

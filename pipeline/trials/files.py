@@ -5,6 +5,7 @@
 trials on equal machines have equal cards.
 """
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -69,20 +70,28 @@ def write(folder: Path, trial: Finished) -> None:
         # Removed, not written over: DVC may have linked a file to its own copy.
         (folder / name).unlink(missing_ok=True)
     classes = {"classes": json.dumps(trial.card["classes"])}  # by which the weights alone can name their answers
-    _write_tensors(trial.weights, folder / WEIGHTS, classes)
+    digests = {"weights_sha256": _write_tensors(trial.weights, folder / WEIGHTS, classes)}
     if trial.projection:
-        _write_tensors(trial.projection, folder / PROJECTION, {})
+        digests["projection_sha256"] = _write_tensors(trial.projection, folder / PROJECTION, {})
     with replacing(folder / PREDICTIONS) as partial:
         predictions_file.write(trial.predictions, partial)
     history = [_row(one) for one in trial.history]
     metrics = {**trial.card["metrics"], **trial.times}
-    for name, data in ((HISTORY, history), (METRICS, metrics), (CARD, trial.card)):
+    for name, data in ((HISTORY, history), (METRICS, metrics), (CARD, {**trial.card, **digests})):
         replace_text(folder / name, json.dumps(data, indent=1, sort_keys=True) + "\n")
 
 
-def _write_tensors(tensors: Mapping[str, Tensor], file: Path, facts: dict[str, str]) -> None:
+def _write_tensors(tensors: Mapping[str, Tensor], file: Path, facts: dict[str, str]) -> str:
+    """Returns the file's SHA-256."""
     with replacing(file) as partial:
         save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial, facts)
+    return sha256(file)
+
+
+def sha256(file: Path) -> str:
+    """Of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _row(one: Evaluation) -> dict[str, Any]:
@@ -102,7 +111,7 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     path = folder / CARD
     try:
         card = json.loads(path.read_bytes())
-        if not card["metrics"].keys() >= MEASURED:
+        if not all(isinstance(card["metrics"][name], int | float) for name in MEASURED):
             raise KeyError("metrics")
     except FileNotFoundError:
         return None

@@ -14,6 +14,8 @@ import torch
 import yaml
 from PIL import Image
 
+from pipeline import api
+from pipeline.errors import InputError
 from pipeline.finished import exporting
 from pipeline.finished import onnx as our_onnx
 from pipeline.finished import student as students
@@ -152,10 +154,45 @@ def test_an_export_is_replaced_by_the_next_and_other_folders_are_left_alone(expo
 def test_a_student_of_another_data_set_is_refused(trained, tmp_path):
     project = shutil.copytree(trained, tmp_path / "project")
     card = project / SCMD / "card.json"
-    card.write_text(json.dumps({**json.loads(card.read_text()), "dataset": "other"}))
+    card.write_text(json.dumps({**json.loads(card.read_text()), "samples": "0" * 64}))
     told = refused("export", "--student", SCMD, "--format", "onnx", cwd=project)
-    assert "a student of `other`, and the experiment's data set is `toy`" in told
+    assert "a student of `toy` as its images were then; those of the experiment (`toy`) are others" in told
     assert not (project / "export").exists()
+    ok("export", "--student", SCMD, cwd=project)
+
+
+def test_formats_without_images_or_that_are_none_are_refused(trained, tmp_path):
+    for formats, told in ((["onnx"], "name the experiment"), (["tflite"], "format `tflite` is none")):
+        with pytest.raises(InputError, match=told):
+            api.export_student(trained / SCMD, tmp_path / "out", formats)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_behind_a_link_is_replaced_in_its_place(trained, tmp_path):
+    project = shutil.copytree(trained, tmp_path / "project")
+    (tmp_path / "elsewhere").mkdir()
+    (project / "export").symlink_to(tmp_path / "elsewhere")
+    for _ in range(2):
+        ok("export", "--student", SCMD, cwd=project)
+        assert sorted(files(tmp_path / "elsewhere")) == sorted(
+            ["student.safetensors", "projection.safetensors", "card.json", "README.md"]
+        )
+
+
+def test_names_are_text_in_the_model_card_and_run_nothing(trained, tmp_path):
+    project = shutil.copytree(trained, tmp_path / "project")
+    path = project / SCMD / "card.json"
+    card = json.loads(path.read_text())
+    card["dataset"] = "a|b # <script>alert(1)</script>"
+    card["network"]["arguments"] = {"num_classes": "0); __import__('os').system('true') #"}
+    path.write_text(json.dumps(card))
+    ok("export", "--student", SCMD, cwd=project)
+    text = (project / "export/README.md").read_text()
+    body = text.split("---\n", 2)[2]
+    assert "<script>" not in body
+    assert "a\\|b \\# \\<script\\>" in body
+    assert "__import__" not in text
+    assert yaml.safe_load(text.split("---\n", 2)[1])["datasets"] == [card["dataset"]]
 
 
 def test_onnx_that_answers_otherwise_is_not_kept(exported, tmp_path, monkeypatch):
@@ -192,4 +229,7 @@ def test_a_network_that_an_exporter_cannot_take_is_one_sentence(exported, tmp_pa
 
     monkeypatch.setattr(our_onnx, "write", write)
     told = refused("export", "--student", SCMD, "--format", "onnx", cwd=project)
-    assert "`resnet10t` cannot be written as onnx (AssertionError: no such operator); use its safetensors with timm" in told
+    assert (
+        "`resnet10t` cannot be written as onnx (AssertionError: no such operator); use its safetensors with timm"
+        in told
+    )

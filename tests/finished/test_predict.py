@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,27 @@ def test_what_is_no_picture_is_a_row_with_the_reason(mine):
     assert all(row["error"] for row in predicted(mine, "odd"))
 
 
+@pytest.mark.parametrize("between", [b"\n", b"\r\n", b"\0"])
+def test_lists_are_read_as_bytes_with_whatever_stands_between(mine, between):
+    odd = os.fsencode(mine / "images/ink/disc") + b"/\xe9t\xe9.png"
+    shutil.copy(mine / "images/ink/disc/0.png", odd)
+    command = [sys.executable, "-m", "pipeline.cli", "predict", "--student", SCMD, "--workers", "0", "--to", "list.csv"]
+    paths = between.join([b"images/ink/disc/0.png", odd, b"images/ink/disc/1.png"])
+    done = subprocess.run(command, cwd=mine, env=ENVIRONMENT, input=paths, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((mine / "list.csv").open(newline="", encoding="utf-8")))
+    assert [bool(row["error"]) for row in rows] == [False] * 3
+
+
+def test_folders_behind_links_are_looked_into_and_rings_end(mine):
+    (mine / "linked").mkdir()
+    (mine / "linked/disc").symlink_to(mine / "images/ink/disc")
+    (mine / "linked/ring").symlink_to(mine / "linked")
+    rows = predicted(mine, "linked")
+    assert len(rows) == 6
+    assert {row["label"] for row in rows} == {"disc"}
+
+
 def test_patterns_lists_and_odd_names(mine):
     shutil.copy(mine / "images/ink/disc/0.png", mine / "images/ink/disc/schöne [0] 図.png")
     assert len(predicted(mine, "images/*/disc/*.png")) == 19
@@ -115,8 +137,6 @@ def test_patterns_lists_and_odd_names(mine):
 @pytest.mark.parametrize("name", [b"b\xff\xfe.png", b"line\nbreak.png", b'quo"te, comma.png'])
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ""])
 def test_names_that_are_no_text_are_told(mine, name, suffix):
-    import os
-
     folder = mine / "odd"
     folder.mkdir()
     shutil.copy(mine / "images/ink/disc/0.png", os.path.join(os.fsencode(folder), name))
@@ -152,21 +172,39 @@ def test_faults_are_one_sentence(mine):
     assert "make it first" in refused(
         "predict", "images", "--student", SCMD, "--to", "a/b.csv", "--workers", "0", cwd=mine
     )
+    assert "a folder; name a file" in refused(
+        "predict", "images", "--student", SCMD, "--to", "x.csv", "--workers", "0", cwd=(mine / "x.csv").mkdir() or mine
+    )
     assert not list(mine.glob("out*"))
 
 
+UNUSABLE = "not the card of a student that can be used"
+
+
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("change", "told"),
     [
-        ("classes", ["disc"], "card and weights do not make a student"),
-        ("method", {"name": "sorcery"}, "card and weights do not make a student"),
-        ("preprocessing", {}, "not the card of a student that can be used"),
-        ("student", {"model": {"backbone": "hf-hub:evil/model"}}, "is no model of timm"),
+        (lambda card: card.update(classes=["disc"]), "card and weights do not make a student"),
+        (lambda card: card.update(classes=["square", "disc"]), "its classes are disc, square"),
+        (lambda card: card.update(classes=["disc", "disc"]), UNUSABLE),
+        (lambda card: card["method"].update(name="sorcery"), "card and weights do not make a student"),
+        (lambda card: card.update(preprocessing={}), UNUSABLE),
+        (lambda card: card["preprocessing"]["decode"].pop("exif_orientation"), UNUSABLE),
+        (lambda card: card["preprocessing"]["decode"].update(frame="last"), "is not what this version of scmd does"),
+        (lambda card: card["preprocessing"]["normalise"].update(std=[0, 0, 0]), UNUSABLE),
+        (lambda card: card["preprocessing"]["normalise"].update(divide_by=1), UNUSABLE),
+        (lambda card: card["student"]["model"].update(backbone="hf-hub:evil/model"), "is no model of timm"),
+        (lambda card: card.update(weights_sha256="0" * 64), "not the file that the card beside it is of"),
+        (lambda card: card.update(projection_sha256="0" * 64), "not the file that the card beside it is of"),
+        (lambda card: card["metrics"].pop("accuracy"), UNUSABLE),
+        (lambda card: card.pop("trial"), UNUSABLE),
     ],
 )
-def test_a_card_that_is_not_the_weights_is_refused(mine, key, value, told):
+def test_a_card_that_is_not_the_weights_is_refused(mine, change, told):
     path = mine / SCMD / "card.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    card = json.loads(path.read_text())
+    change(card)
+    path.write_text(json.dumps(card))
     assert told in refused("predict", "images", "--student", SCMD, "--workers", "0", cwd=mine)
 
 
@@ -221,6 +259,7 @@ def test_new_names_need_a_projection_and_the_very_teacher(mine, kept, tiny_teach
     command = ("predict", "images", "--workers", "0", "--student")
     assert "method `erm` taught this student nothing" in refused(*command, ERM, "--zero-shot", "a, b", cwd=mine)
     assert "name two or more" in refused(*command, SCMD, "--zero-shot", "a", cwd=mine)
+    assert "name two or more" in refused(*command, SCMD, "--zero-shot", "", cwd=mine)
     assert "`a` stands there twice" in refused(*command, SCMD, "--zero-shot", "a, b, a", cwd=mine)
     other = shutil.copytree(tiny_teacher, mine / "other")
     weights = other / "open_clip_model.safetensors"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.cache import reader
+from pipeline.errors import InputError
 from pipeline.queries import duplicates, index
 from pipeline.queries.features import Features
 from pipeline.queries.probe import probe
@@ -53,18 +54,33 @@ def test_pairs_are_those_of_brute_force(tmp_path_factory, seed, count, least):
 
 
 def test_above_the_threshold_it_is_approximate_said_and_kept(tmp_path, capsys):
-    rows, kept = unit_rows(0, 3000), tmp_path / "index" / "x.faiss"
+    rows, kept = unit_rows(0, 3000), tmp_path / "index"
     exact, rough = index.build(rows, kept), index.build(rows, kept, exact_up_to=2999)
     assert exact.exact
     assert not rough.exact
     assert "3,000 rows are more than 2,999: the search is approximate" in capsys.readouterr().err
-    assert kept.is_file()
+    (file,) = kept.iterdir()
+    before = file.stat().st_mtime_ns
     again = index.build(rows, kept, exact_up_to=2999)
+    assert file.stat().st_mtime_ns == before
     questions = unit_rows(1, 50)
     (_, one), (_, two), (_, three) = (which.nearest(questions, 5) for which in (exact, rough, again))
     assert (two == three).all()
     overlap = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(one.tolist(), two.tolist(), strict=True)])
     assert 0.3 < overlap <= 1
+    # Other rows are another index, and a damaged file is none.
+    fewer = index.build(rows[1:], kept, exact_up_to=2998)
+    assert fewer.nearest(rows[1:2], 1)[1].tolist() == [[0]]
+    (file,) = kept.iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    assert index.build(rows[1:], kept, exact_up_to=2998).nearest(rows[1:2], 1)[1].tolist() == [[0]]
+
+
+def test_a_flood_of_pairs_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(index, "MOST_PAIRS", 100)
+    rows = np.tile(unit_rows(0, 1), (50, 1))
+    with pytest.raises(InputError, match="more than 100 pairs of pictures are alike at"):
+        index.build(rows, tmp_path).pairs(0.9)
 
 
 def test_a_probe_is_the_majority_of_the_nearest_and_never_the_same_picture():
@@ -113,10 +129,11 @@ def test_likeness_is_blind_to_brightness_and_sees_another_picture():
     one = Image.fromarray(random.integers(60, 200, (64, 64, 3), np.uint8))
     darker = Image.fromarray((np.asarray(one) * 0.7).astype(np.uint8))
     other = Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8))
-    assert duplicates.likeness(one, one) == pytest.approx(1)
-    assert duplicates.likeness(one, darker) > 0.99
-    assert duplicates.likeness(one, other) < 0.5
-    assert duplicates.likeness(Image.new("RGB", (9, 9)), Image.new("RGB", (9, 9), "white")) == 0
+    first = duplicates.pattern(one)
+    assert duplicates.likeness(first, first) == pytest.approx(1)
+    assert duplicates.likeness(first, duplicates.pattern(darker)) > 0.99
+    assert duplicates.likeness(first, duplicates.pattern(other)) < 0.5
+    assert not duplicates.pattern(Image.new("RGB", (9, 9), "white")).any()
 
 
 # The commands.

@@ -7,6 +7,7 @@ import pytest
 from pipeline.report.accuracies import accuracies
 from pipeline.report.headline import headline
 from pipeline.report.intervals import ahead_of_all, difference, interval
+from pipeline.trials.key import TrialKey
 
 
 def test_an_interval_is_students():
@@ -44,18 +45,13 @@ def test_ahead_is_who_beats_every_other_beyond_chance():
 
 
 def test_the_headline_is_bold_only_where_the_paired_interval_says_so():
-    def trial(domain, method, number, accuracy):
-        return {
-            "held_out": domain, "method": method, "trial": number, "accuracy": accuracy, "teacher_zero_shot": 0.8,
-        }  # fmt: skip
-
     sure = {("a", "erm"): (0.30, 0.31, 0.32), ("a", "scmd"): (0.40, 0.41, 0.42)}
     unsure = {("b", "erm"): (0.30, 0.50, 0.10), ("b", "scmd"): (0.40, 0.20, 0.60)}
-    metrics = [
-        trial(*names, number, value)
-        for names, values in {**sure, **unsure}.items()
+    metrics = {
+        TrialKey("student", domain, method, 0, number): {"accuracy": value, "teacher_zero_shot": 0.8}
+        for (domain, method), values in {**sure, **unsure}.items()
         for number, value in enumerate(values)
-    ]
+    }
     found = headline(accuracies(metrics, ["a", "b"], ["erm", "scmd"]))
     assert found.columns == ["teacher zero-shot", "erm", "scmd"]
     assert list(found.rows) == ["a", "b", "average"]
@@ -66,7 +62,7 @@ def test_the_headline_is_bold_only_where_the_paired_interval_says_so():
 
 
 def test_one_held_out_domain_needs_no_average_and_no_trial_is_a_dash():
-    metrics = [{"held_out": "a", "method": "erm", "trial": 0, "accuracy": 0.5, "teacher_zero_shot": 0.9}]
+    metrics = {TrialKey("student", "a", "erm", 0, 0): {"accuracy": 0.5, "teacher_zero_shot": 0.9}}
     found = headline(accuracies(metrics, ["a"], ["erm", "scmd"]))
     assert list(found.rows) == ["a"]
     assert [cell.text for cell in found.rows["a"]] == ["90.0 (1)", "50.0 (1)", "–"]

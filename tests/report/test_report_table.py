@@ -5,16 +5,16 @@ import math
 import pytest
 
 from pipeline.report import table
+from pipeline.report.accuracies import accuracies
+from pipeline.trials.key import TrialKey
 
 
-def trial(held_out, method, number, accuracy, zero_shot=0.9):
-    return {
-        "held_out": held_out,
-        "method": method,
-        "trial": number,
-        "accuracy": accuracy,
-        "teacher_zero_shot": zero_shot,
+def tabulated(trials: dict[tuple, float], held_out: list, methods: list):
+    metrics = {
+        TrialKey("student", domain, method, 0, number): {"accuracy": accuracy, "teacher_zero_shot": 0.9}
+        for (domain, method, number), accuracy in trials.items()
     }
+    return table.tabulate(accuracies(metrics, held_out, methods))
 
 
 def test_a_cell_is_mean_and_domainbeds_standard_error():
@@ -27,8 +27,8 @@ def test_a_cell_is_mean_and_domainbeds_standard_error():
 
 
 def test_the_average_is_taken_trial_by_trial_over_whole_trials():
-    trials = [trial("a", "erm", 0, 0.2), trial("b", "erm", 0, 0.4), trial("a", "erm", 1, 0.9)]
-    cells = table.tabulate(trials, ["a", "b"], ["erm", "scmd"])
+    trials = {("a", "erm", 0): 0.2, ("b", "erm", 0): 0.4, ("a", "erm", 1): 0.9}
+    cells = tabulated(trials, ["a", "b"], ["erm", "scmd"])
     assert cells["a"]["erm"].trials == 2
     assert cells["average"]["erm"].mean == pytest.approx(0.3)
     assert cells["average"]["erm"].trials == 1
@@ -48,9 +48,14 @@ def test_a_gap_is_named_with_what_is_left_out_and_the_command_that_fills_it():
 
 
 def test_the_page_is_a_markdown_table():
-    cells = table.tabulate([trial("a", "erm", 0, 0.25)], ["a"], ["erm", "kd"])
+    cells = tabulated({("a", "erm", 0): 0.25}, ["a"], ["erm", "kd"])
     about, _, *lines = table.page("Data set `a`.", cells, []).splitlines()
     assert about == "Data set `a`."
     assert lines[0] == "| held out | teacher zero-shot | erm | kd |"
     assert lines[2] == "| a | 90.0 (1) | 25.0 (1) | – |"
     assert lines[3] == "| average | 90.0 (1) | 25.0 (1) | – |"
+
+
+def test_the_metrics_are_the_tables_in_per_cent():
+    cells = tabulated({("a", "erm", 0): 0.25004, ("a", "erm", 1): 0.5}, ["a"], ["erm", "kd"])
+    assert table.plain(cells)["a"] == {"teacher zero-shot": 90.0, "erm": 37.5}
