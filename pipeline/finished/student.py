@@ -16,7 +16,7 @@ from pipeline.losses import cross_modal_logits
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.student.model import Projection, Shipped, build
-from pipeline.trials.files import PROJECTION, WEIGHTS, sha256
+from pipeline.trials.files import PROJECTION, WEIGHTS, classes_of, sha256
 from pipeline.trials.key import TrialKey
 
 
@@ -80,6 +80,10 @@ def load(folder: Path, device: torch.device) -> FinishedStudent:
     """The student in evaluation mode. Raises InputError where a file is missing, damaged, or not the others'."""
     card = cards.read(folder)
     tensors = _tensors(folder / WEIGHTS, card.weights_sha256)
+    if (own := classes_of(folder / WEIGHTS)) != list(card.classes):
+        raise InputError(
+            f"{folder / WEIGHTS}: its classes are {', '.join(own)}, and the card's are others; take both as a trial left them"
+        )
     projection = _tensors(folder / PROJECTION, card.projection_sha256) if card.projection_sha256 else {}
     try:
         shipped = _built(card, tensors, projection)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -86,6 +87,12 @@ def _write_tensors(tensors: Mapping[str, Tensor], file: Path, facts: dict[str, s
     with replacing(file) as partial:
         save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial, facts)
     return sha256(file)
+
+
+def classes_of(weights: Path) -> list[str]:
+    """That the weights themselves name; none where they do not."""
+    with safe_open(weights, "pt") as file:
+        return list(json.loads((file.metadata() or {}).get("classes", "[]")))
 
 
 def sha256(file: Path) -> str:

@@ -184,7 +184,7 @@ UNUSABLE = "not the card of a student that can be used"
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda card: card.update(classes=["disc"]), "card and weights do not make a student"),
+        (lambda card: card.update(classes=["disc"]), "its classes are disc, square"),
         (lambda card: card.update(classes=["square", "disc"]), "its classes are disc, square"),
         (lambda card: card.update(classes=["disc", "disc"]), UNUSABLE),
         (lambda card: card["method"].update(name="sorcery"), "card and weights do not make a student"),
