@@ -76,12 +76,12 @@ def write_report(plan: Plan, results: Path = RESULTS) -> Accuracies:
     return report.run(plan, results)
 
 
-def open_cache(folder: Path) -> TeacherCache:
+def open_cache(folder: Path | str) -> TeacherCache:
     """A whole teacher cache; `column("logits")` (N, V, C), `column("image_features")` (N, V, D) and others check what they read.
     Raises CacheError where there is none, or it is not finished."""
     from pipeline.cache import reader
 
-    return reader.open_complete(folder)
+    return reader.open_complete(Path(folder))
 
 
 def best_student(plan: Plan, results: Path = RESULTS, *, with_projection: bool = False) -> Path:
@@ -92,13 +92,13 @@ def best_student(plan: Plan, results: Path = RESULTS, *, with_projection: bool =
     return choosing.best(plan, results, with_projection=with_projection)
 
 
-def load_student(folder: Path) -> FinishedStudent:
+def load_student(folder: Path | str) -> FinishedStudent:
     """A trial's folder, or an export, ready to answer, on a GPU where there is one. Raises InputError where files are missing,
     damaged, or not each other's."""
     from pipeline.engine.device import device
     from pipeline.finished import student
 
-    return student.load(folder, device())
+    return student.load(Path(folder), device())
 
 
 def predict(
@@ -113,6 +113,8 @@ def predict(
     projection answers, and `plan` says whose teacher speaks of them. Raises InputError where the method taught none."""
     from pipeline.stages import predict
 
+    if isinstance(images, str | Path):
+        raise InputError(f"`{images}` is one path, and a list of them is wanted")
     if classes is None:
         return predict.answered(student, images, top, workers, None)
     if plan is None:
@@ -125,7 +127,7 @@ def export_student(folder: Path, to: Path, formats: Sequence[str] = (), plan: Pl
     InputError."""
     from pipeline.stages import export
 
-    export.run(folder, to, formats, plan)
+    export.run(Path(folder), Path(to), formats, plan)
 
 
 def search(
@@ -135,7 +137,9 @@ def search(
     from pipeline.stages import queries
 
     asked = queries.opened(plan)
-    return queries.nearest(asked, queries.question(plan, asked, text, image, sample), k)
+    return queries.nearest(
+        asked, queries.question(plan, asked, text, None if image is None else Path(image), sample), k
+    )
 
 
 def find_duplicates(plan: Plan, near: float = 0.95, alike: float = 0.95) -> list[Pair]:

@@ -72,7 +72,9 @@ def test_importing_it_imports_nothing_heavy():
 def test_new_classes_without_an_experiment_are_refused(trained, tmp_path, monkeypatch):
     project = shutil.copytree(trained, tmp_path / "project")
     monkeypatch.chdir(project)
-    student = api.load_student(project / "results/trials/small/ink/scmd/hparams-0/trial-0")
+    student = api.load_student(str(project / "results/trials/small/ink/scmd/hparams-0/trial-0"))
     with pytest.raises(InputError, match="new classes are spoken by a teacher"):
         api.predict(student, [], classes=["a", "b"])
+    with pytest.raises(InputError, match="is one path, and a list of them is wanted"):
+        api.predict(student, "images")
     assert os.getcwd() == str(project)

@@ -22,6 +22,7 @@ NO_COMMANDS = {
     "scmd cache search | probe | duplicates": "three commands in one",
     "scmd cache …": "a family of commands",
     "scmd --debug …": "any command",
+    "scmd --install-completion": "parsing it would write to the shell of whoever runs the tests",
     "scmd icons …": "a family of commands",
 }
 # Lines of pages that run here but for these, and why.

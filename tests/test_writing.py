@@ -59,14 +59,14 @@ def test_a_full_disk_costs_no_finished_trial(ready, small, monkeypatch, tmp_path
     folder, leave = small
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    write = files._write
+    write = files.write
 
-    def fill_and_write(place, **contents):
+    def fill_and_write(place, trial):
         if folder in place.parents:
             leave(100)
-        write(place, **contents)
+        write(place, trial)
 
-    monkeypatch.setattr(files, "_write", fill_and_write)
+    monkeypatch.setattr(files, "write", fill_and_write)
     told = refused("student", "--held-out", "ink", "--method", "erm", "--results", str(folder / "r"), cwd=ready)
     assert "the finished trial cannot be written (" in told
     (kept,) = tmp_path.glob("scmd-trial-*")

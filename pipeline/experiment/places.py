@@ -51,6 +51,10 @@ def load(file: Path) -> Plan:
     or those that ship with the package. Raises ConfigError for what is missing or wrong."""
     file = _shipped(file)
     _require_here(file)
+    if file == DEFAULT and not file.exists():
+        raise ConfigError(
+            f"{file}: no such file here; go to the project's folder, or make this one a project with `scmd init IMAGES`"
+        )
     experiment = config.load(file, Experiment)
     plan = Plan(
         file,

@@ -17,7 +17,7 @@ from pipeline.progress import say, show, warn
 from pipeline.queries import duplicates, index, sheet
 from pipeline.queries.features import Features, features
 from pipeline.queries.probe import probe
-from pipeline.samples import table
+from pipeline.samples import building, table
 from pipeline.samples.dataset import open_images
 from pipeline.samples.images import UnreadableError, decode
 from pipeline.samples.loading import Loader
@@ -142,9 +142,11 @@ def repeated(plan: Plan, found: list[Pair], samples: Samples, exclude: Path | No
     exact = sum(pair.exact for pair in found)
     say(f"{exact} exact and {len(found) - exact} near pairs")
     if exclude:
-        dropped = duplicates.to_exclude(found)
-        replace_text(exclude, "".join(f"{sample.key}\n" for sample in dropped))
-        say(f"{len(dropped)} keys to leave out in {exclude}: name it as `exclude` in the data set's configuration")
+        # What it holds already is left out already, and would come back.
+        known = building.excluded_keys(exclude if exclude.exists() else None)
+        keys = sorted({*known, *(sample.key for sample in duplicates.to_exclude(found))})
+        replace_text(exclude, "".join(f"{key}\n" for key in keys))
+        say(f"{len(keys)} keys to leave out in {exclude}: name it as `exclude` in the data set's configuration")
     if leaks := [pair for pair in found if pair.leaks(held_out)]:
         raise InputError(
             f"{len(leaks)} pairs join a held-out domain ({', '.join(held_out)}) with another, first {_told(leaks[0].one)} and "

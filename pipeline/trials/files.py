@@ -27,7 +27,7 @@ CARD = "card.json"
 WEIGHTS, PROJECTION, PREDICTIONS = "student.safetensors", "projection.safetensors", "predictions.parquet"
 HISTORY, METRICS = "history.json", "metrics.json"
 # Goes up when a finished trial leaves other files, or other things in them.
-FORMAT = 2
+FORMAT = 3
 # Of its metrics those that differ from run to run.
 TIMES = ("seconds", "seconds_evaluating")
 # What `report` reads of a card's metrics.

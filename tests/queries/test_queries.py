@@ -222,7 +222,8 @@ def test_a_leak_is_named_ends_with_exit_code_one_and_the_list_mends_it(mine):
     assert "excluded by the configuration's list" in output
     after = {row.key: row.position for row in table.read(mine / "cache/toy").rows}
     assert after == {key: position for key, position in before.items() if key not in listed}
-    assert "0 exact and 0 near pairs" in ok("cache", "duplicates", "--near", "0.9", cwd=mine)
+    assert "0 exact and 0 near pairs" in ok(*command, cwd=mine)
+    assert set((mine / "configs/exclude.txt").read_text().splitlines()) == listed
 
 
 def test_without_images_near_pairs_are_told_by_their_features_and_that_is_said(mine):
