@@ -30,7 +30,7 @@ NOT_RUN = {
     "git clone URL scmd && cd scmd": "there is no network here",
     "make run": "this is the whole job; the toy project stands for what it made",
     "python3 -m venv .venv && source .venv/bin/activate": "the tests' own environment stands for it",
-    "pip install 'scmd[dvc,export]'": "the wheel is installed already",
+    "pip install 'path/to/scmd[dvc,export]'": "the wheel is installed already",
 }
 
 
