@@ -37,7 +37,7 @@ ROOMS = {
     "methods": {"averaging", "batches", "losses", "selector", "student", "valley"},
     "evaluation": {"batches", "views"},
     "results": set(),
-    "trials": {"averaging", "evaluation", "methods", "optimiser", "results", "samples", "student"},
+    "trials": {"averaging", "evaluation", "methods", "optimiser", "results", "samples", "student", "teacher"},
     "training": {"batches", "evaluation", "optimiser", "results", "training_set", "trials"},
     "experiment": {"methods", "samples", "selector", "student", "teacher", "trials"},
     "stage_one": {"cache", "engine", "matching", "provenance", "recorded", "replay", "samples", "teacher", "views"},

@@ -5,11 +5,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
-from pipeline.errors import InputError, reason
-from pipeline.samples.folders import SUFFIXES
+from pipeline.errors import InputError
+from pipeline.samples.folders import SUFFIXES, cannot_be_read
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ def named(arguments: Sequence[str], classes: Sequence[str]) -> list[Found]:
     return images
 
 
-def listed(stream: IO[bytes], classes: Sequence[str]) -> Iterator[Found]:
+def listed(stream: BufferedIOBase, classes: Sequence[str]) -> Iterator[Found]:
     """A path a line, or with NUL between them, as `find` prints them. What is not there becomes a row that says so."""
     rest = b""
-    while some := stream.read1(1 << 16) if hasattr(stream, "read1") else stream.read(1 << 16):
+    while some := stream.read1(1 << 16):
         *whole, rest = re.split(rb"[\0\n]", rest + some)
         yield from _paths(whole, classes)
     yield from _paths([rest], classes)
@@ -63,19 +63,13 @@ def _of(argument: str, classes: Sequence[str]) -> list[Found]:
 
 def _below(folder: Path) -> Iterator[Path]:
     seen: set[str] = set()
-    for place, below, names in os.walk(folder, followlinks=True, onerror=_cannot_be_read):
+    for place, below, names in os.walk(folder, followlinks=True, onerror=cannot_be_read):
         seen.add(os.path.realpath(place))
         # A link that leads back would be walked for ever.
         below[:] = sorted(n for n in below if not n.startswith(".") and os.path.realpath(f"{place}/{n}") not in seen)
         for name in sorted(names):
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 yield Path(place) / name
-
-
-def _cannot_be_read(error: OSError) -> None:
-    raise InputError(
-        f"{error.filename}: this folder cannot be read ({reason(error)}); allow it, or name others"
-    ) from error
 
 
 def found(path: Path, classes: Sequence[str]) -> Found:

@@ -28,11 +28,9 @@ def write(traced: ExportedProgram, file: Path) -> None:
     made.save(file, external_data=False)
 
 
-def runner(file: Path, threads: int = 0) -> Run:
-    """(B, size, size, 3) uint8 → (B, C) on the processor; `threads` 0 is onnxruntime's choice."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+def runner(file: Path) -> Run:
+    """(B, size, size, 3) uint8 → (B, C) on the processor."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return lambda pictures: np.asarray(session.run(["logits"], {"images": pictures})[0])
 
 

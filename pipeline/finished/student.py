@@ -16,7 +16,8 @@ from pipeline.losses import cross_modal_logits
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.student.model import Projection, Shipped, build
-from pipeline.trials.files import PROJECTION, WEIGHTS, classes_of, sha256
+from pipeline.teacher.settings import digest
+from pipeline.trials.files import PROJECTION, WEIGHTS, classes_of
 from pipeline.trials.key import TrialKey
 
 
@@ -100,7 +101,7 @@ def load(folder: Path, device: torch.device) -> FinishedStudent:
 def _tensors(file: Path, expected: str) -> dict[str, Tensor]:
     """Raises InputError for a file that is not the card's."""
     tensors = weights.read(file)
-    if sha256(file) != expected:
+    if digest(file) != expected:
         raise InputError(f"{file}: not the file that the card beside it is of; take the folder as a trial left it")
     return tensors
 

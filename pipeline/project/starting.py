@@ -38,7 +38,7 @@ def require_free(folder: Path, texts: Mapping[str, str]) -> None:
     """Raises InputError where the project has one of the files that would be written, with another text."""
     for place, text in texts.items():
         path = folder / place
-        if path.exists() and (place == EXPERIMENT or not path.is_file() or path.read_text("utf-8", "replace") != text):
+        if path.exists() and (not path.is_file() or path.read_text("utf-8", "replace") != text):
             raise InputError(f"{place} is already here, and nothing was written; change it, or start in another folder")
 
 

@@ -69,7 +69,7 @@ class _Walk:
         """Keys of the images in a class folder and below it."""
         found = []
         places = []
-        for place, below, names in os.walk(folder, followlinks=True, onerror=_cannot_be_read):
+        for place, below, names in os.walk(folder, followlinks=True, onerror=cannot_be_read):
             self._seen.add(os.path.realpath(place))
             # In place: what is taken out is not walked into.
             below[:] = [name for name in sorted(below) if self._is_open(Path(place) / name, domain)]
@@ -109,7 +109,8 @@ def _entries(place: Path) -> list[Path]:
         raise _unreadable(error) from error
 
 
-def _cannot_be_read(error: OSError) -> None:
+def cannot_be_read(error: OSError) -> None:
+    """For `os.walk`, which passes such folders by. Raises InputError."""
     raise _unreadable(error) from error
 
 

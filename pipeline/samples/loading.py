@@ -52,5 +52,9 @@ class Loader:
 def loader(settings: DatasetSettings, samples: Samples, ids: Sequence[str]) -> Loader:
     """Loads the image of each id, as the rows of a cache list them; of a removed one the row stays and cannot be loaded."""
     by_id = {sample.id: sample for sample in samples.unique()}
-    images = open_images(settings.root, settings.format, settings.columns)
-    return Loader(images, [by_id.get(one) for one in ids], settings.root, exif=samples.exif)
+    return of_rows(settings, [by_id.get(one) for one in ids], exif=samples.exif)
+
+
+def of_rows(settings: DatasetSettings, rows: Sequence[Sample | None], *, exif: bool) -> Loader:
+    """Loads the image of each of some samples."""
+    return Loader(open_images(settings.root, settings.format, settings.columns), rows, settings.root, exif=exif)

@@ -13,9 +13,7 @@ from pipeline.errors import InputError
 from pipeline.finished import exporting, student
 from pipeline.finished.exporting import FORMATS, Pictures
 from pipeline.progress import say
-from pipeline.samples import table
-from pipeline.samples.dataset import open_images
-from pipeline.samples.loading import Loader
+from pipeline.samples import loading, table
 from pipeline.samples.splits import is_out
 from pipeline.stage_two.materials import samples_digest
 from pipeline.views.render import squash
@@ -59,8 +57,7 @@ def _pictures(one: FinishedStudent, plan: Plan) -> Pictures:
     split = one.card.student.split
     out = np.array(is_out(samples, one.key.trial, split.rule, split.holdout_fraction))
     held_out = np.array([row.domain == one.key.held_out for row in samples.rows])
-    images = open_images(plan.dataset.root, plan.dataset.format, plan.dataset.columns)
-    load = Loader(images, samples.rows, plan.dataset.root, exif=samples.exif)
+    load = loading.of_rows(plan.dataset, samples.rows, exif=samples.exif)
     training, judged = (
         _spread(np.flatnonzero(~out & of), most) for of, most in ((~held_out, CALIBRATION), (held_out, JUDGED))
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pipeline.engine.device import device
 from pipeline.errors import InputError
@@ -61,7 +62,7 @@ def _named(images: Sequence[str], classes: Sequence[str]) -> Iterable[Found]:
         raise InputError(
             "name images, folders or patterns, or pipe a list of paths: `find . -name '*.jpg' | scmd predict …`"
         )
-    return found.listed(sys.stdin.buffer, classes)
+    return found.listed(cast(BufferedIOBase, sys.stdin.buffer), classes)
 
 
 def _classifier(one: FinishedStudent, zero_shot: ZeroShot | None) -> Classifier:

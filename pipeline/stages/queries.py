@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,10 +17,8 @@ from pipeline.progress import say, show, warn
 from pipeline.queries import duplicates, index, sheet
 from pipeline.queries.features import Features, features
 from pipeline.queries.probe import probe
-from pipeline.samples import building, table
-from pipeline.samples.dataset import open_images
+from pipeline.samples import building, loading, table
 from pipeline.samples.images import UnreadableError, decode
-from pipeline.samples.loading import Loader
 from pipeline.samples.splits import is_out
 from pipeline.teacher.zero_shot import unit
 from pipeline.writing import replace_text
@@ -104,7 +102,7 @@ def nearest(asked: Asked, question: np.ndarray, k: int) -> list[tuple[Sample, fl
 def search(plan: Plan, asked: Asked, question: np.ndarray, k: int, to: Path) -> None:
     """Lists the nearest, and writes a contact sheet of them where their images are here."""
     found = nearest(asked, question, k)
-    load = _loader(plan, asked, [sample for sample, _ in found])
+    load = loading.of_rows(plan.dataset, [sample for sample, _ in found], exif=asked.samples.exif)
     pictures = [_picture(load, at) for at in range(min(len(found), MOST_SHOWN))]
     if any(pictures):
         captions = [f"{score:.3f}  {one.class_name}\n{one.domain}\n{_key(one)}" for one, score in found]
@@ -158,7 +156,7 @@ def repeated(plan: Plan, found: list[Pair], samples: Samples, exclude: Path | No
 def _alike(plan: Plan, asked: Asked, pairs: list[Pair], least: float) -> list[Pair]:
     """Of pairs with like features those whose pixels are alike, too; all of them, and that is said, where images are not here."""
     of = list(dict.fromkeys(sample for pair in pairs for sample in (pair.one, pair.other)))
-    load = _loader(plan, asked, of)
+    load = loading.of_rows(plan.dataset, of, exif=asked.samples.exif)
     patterns = {
         sample: None if (picture := _picture(load, at)) is None else duplicates.pattern(picture)
         for at, sample in enumerate(of)
@@ -174,11 +172,6 @@ def _alike(plan: Plan, asked: Asked, pairs: list[Pair], least: float) -> list[Pa
     return kept
 
 
-def _loader(plan: Plan, asked: Asked, samples: Sequence[Sample]) -> Loader:
-    images = open_images(plan.dataset.root, plan.dataset.format, plan.dataset.columns)
-    return Loader(images, samples, plan.dataset.root, exif=asked.samples.exif)
-
-
 def _told(sample: Sample) -> str:
     return f"{_key(sample)} ({sample.domain}, {sample.class_name})"
 
@@ -187,7 +180,7 @@ def _key(sample: Sample) -> str:
     return sample.key if sample.key.isprintable() else repr(sample.key)
 
 
-def _picture(load: Loader, at: int) -> Image.Image | None:
+def _picture(load: Callable[[int], Image.Image], at: int) -> Image.Image | None:
     with suppress(InputError):
         return load(at)
     return None

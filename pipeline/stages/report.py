@@ -13,8 +13,7 @@ from pipeline.report.accuracies import AVERAGE, ZERO_SHOT, Accuracies, accuracie
 from pipeline.report.details import details
 from pipeline.report.headline import headline
 from pipeline.report.verdict import sentence
-from pipeline.samples.dataset import open_images
-from pipeline.samples.loading import Loader
+from pipeline.samples import loading
 from pipeline.stage_two import current
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.writing import replace_text
@@ -84,9 +83,8 @@ def _page(
 ) -> Page:
     samples, matrix = materials.samples, plan.experiment.matrix
     groups = outcome.grouped([outcome.read(results, one.key, card) for one, card in standing.done.items()])
-    average, dataset = found[AVERAGE], plan.dataset
-    images = open_images(dataset.root, dataset.format, dataset.columns)
-    load = Loader(images, samples.rows, dataset.root, exif=samples.exif)
+    average = found[AVERAGE]
+    load = loading.of_rows(plan.dataset, samples.rows, exif=samples.exif)
     return page.Page(
         title=f"{plan.experiment.dataset}: {', '.join(matrix.method)}",
         about=_about(plan),

@@ -5,7 +5,6 @@
 trials on equal machines have equal cards.
 """
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from pipeline.errors import InputError, ResourceError, reason
 from pipeline.results import Evaluation
+from pipeline.teacher.settings import digest
 from pipeline.trials import predictions as predictions_file
 from pipeline.writing import replace_text, replacing, require_room
 
@@ -86,19 +86,13 @@ def _write_tensors(tensors: Mapping[str, Tensor], file: Path, facts: dict[str, s
     """Returns the file's SHA-256."""
     with replacing(file) as partial:
         save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, partial, facts)
-    return sha256(file)
+    return digest(file)
 
 
 def classes_of(weights: Path) -> list[str]:
     """That the weights themselves name; none where they do not."""
     with safe_open(weights, "pt") as file:
         return list(json.loads((file.metadata() or {}).get("classes", "[]")))
-
-
-def sha256(file: Path) -> str:
-    """Of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _row(one: Evaluation) -> dict[str, Any]:
