@@ -60,8 +60,6 @@ def run_scmd(*arguments: str, cwd: Path, env: dict | None = None) -> subprocess.
     """
     if env:
         return process_scmd(*arguments, cwd=cwd, env=env)
-    if arguments[0] in ("teacher", "pixels", "run") or arguments[:2] == ("cache", "repair"):
-        arguments = (*arguments, *(() if "--workers" in arguments else ("--workers", "0")))
     out, err, code = io.StringIO(), io.StringIO(), 0
     handlers = {number: signal.getsignal(number) for number in ending.SIGNALS}
     argv, deterministic, environment = sys.argv, torch.are_deterministic_algorithms_enabled(), dict(os.environ)

@@ -5,7 +5,15 @@ import os
 # Workers and trials that run at once unless one asks for more: each holds pictures, or a student and its batches, in memory.
 MOST_PROCESSES = 8
 
+# Fewer pictures are decoded and drawn sooner by the main process than by one more that must first be started.
+PICTURES_A_WORKER = 1000
+
 
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes(asked: int | None, pictures: int) -> int:
+    """Workers for so many pictures: as many as were asked for; where nobody asked, as many as the work is worth."""
+    return min(cores(), MOST_PROCESSES, pictures // PICTURES_A_WORKER) if asked is None else asked

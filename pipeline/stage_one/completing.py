@@ -11,6 +11,7 @@ from pipeline.cache.files import building, require_writable
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, require_countable
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.writer import Work, Writer
+from pipeline.engine.cores import processes
 from pipeline.engine.workers import in_order
 from pipeline.errors import CacheError, TeacherError
 from pipeline.progress import say, track
@@ -23,7 +24,7 @@ from pipeline.views.render import probe
 from pipeline.views.teacher_input import TeacherViews
 
 
-def build(task: Task, workers: int) -> None:
+def build(task: Task, workers: int | None) -> None:
     """Images and prompts → a complete teacher cache in the task's folder."""
     with lock.writing(task.folder):
         recover(task.folder)
@@ -39,7 +40,7 @@ def build(task: Task, workers: int) -> None:
         complete(task, target, {fault.path for fault in harmed}, workers)
 
 
-def complete(task: Task, target: Target, harmed: Set[str], workers: int) -> None:
+def complete(task: Task, target: Target, harmed: Set[str], workers: int | None) -> None:
     """Computes what a target lacks, and what is known to be harmed, and puts the cache in its place."""
     require_countable(task.shape(target), task.folder)
     cache, pictures, attributes = task.writer(target, harmed), task.pictures(target.rows), task.attributes(target)
@@ -124,11 +125,12 @@ def _normalisation(clip: Clip, settings: TeacherSettings, view: int) -> tuple[tu
     return clip.own_mean, clip.own_std
 
 
-def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: TeacherSettings, workers: int) -> int:
+def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: TeacherSettings, workers: int | None) -> int:
     """Everything that needs the images; returns how many pictures were encoded."""
     todo = cache.missing(IMAGE_ARRAYS)
     items = [(row, work.views) for work in todo for row in cache.rows_of(work)]
-    made = track(in_order(images, items, min(workers, len(items))), len(items), "teacher, samples")
+    started = min(processes(workers, sum(len(views) for _, views in items)), len(items))
+    made = track(in_order(images, items, started), len(items), "teacher, samples")
     for work in todo:
         cache.write(work, _encode(clip, made, cache.rows_of(work), work, images, settings))
     return sum(len(work.views) * len(cache.rows_of(work)) for work in todo if "image_features" in work.arrays)

@@ -10,6 +10,7 @@ from pipeline.cache import reader
 from pipeline.cache.layout import CHECKSUM, IMAGE_ARRAYS, VIEW_ARRAYS, Shape, byte_count
 from pipeline.cache.verify import visible_faults
 from pipeline.cache.writer import Work, Writer
+from pipeline.engine.cores import processes
 from pipeline.progress import show
 from pipeline.stage_one.target import Target
 from pipeline.stage_one.task import Task
@@ -17,7 +18,7 @@ from pipeline.stage_one.task import Task
 HANDFUL = 32
 
 
-def forecast(task: Task, workers: int) -> None:
+def forecast(task: Task, workers: int | None) -> None:
     """Says it on standard output, and writes nothing."""
     target = task.target()
     show(target.found)
@@ -33,7 +34,7 @@ def forecast(task: Task, workers: int) -> None:
     if target.source:
         show(f"besides, {_bytes(_all_of(shape, IMAGE_ARRAYS), shape):,} bytes of the image pass are copied")
     if pictures:
-        each = _seconds_a_picture(task, target, workers)
+        each = _seconds_a_picture(task, target, processes(workers, pictures))
         speed = f"{1 / each:,.1f} pictures/s measured here ({1 / each / target.views:,.1f} samples/s)"
         show(f"about {pictures * each / 60:,.1f} minutes, at {speed}")
 

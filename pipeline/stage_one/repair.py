@@ -19,7 +19,7 @@ from pipeline.stage_one.target import Target, recover, standing
 from pipeline.stage_one.task import Task
 
 
-def repair(task: Task, workers: int) -> None:
+def repair(task: Task, workers: int | None) -> None:
     """Computes exactly what is harmed again; each file is replaced by its successor, none is deleted first."""
     folder = task.folder
     with lock.writing(folder):

@@ -26,7 +26,7 @@ def encode_again(plan: Plan, folder: Path, count: int) -> None:
         checks.encode_again(folder, task(plan), count)
 
 
-def repaired(plan: Plan, workers: int) -> None:
+def repaired(plan: Plan, workers: int | None) -> None:
     """Computes what is damaged in the experiment's cache again. Raises CacheError where there is no cache."""
     reader.require(plan.cache_folder)
     repair.repair(task(plan), workers)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
 
 
-def run(plan: Plan, workers: int) -> None:
+def run(plan: Plan, workers: int | None) -> None:
     """Renders what the store of these views lacks, or says that the set is too large for one."""
     samples, settings = table.read(plan.samples_folder), plan.experiment.pixels
     cache = open_matching(plan.cache_folder, plan.teacher, samples)

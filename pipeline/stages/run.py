@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
 
 
-def run(plan: Plan, results: Path, page: Path | None, jobs: int | None, workers: int) -> None:
+def run(plan: Plan, results: Path, page: Path | None, jobs: int | None, workers: int | None) -> None:
     """Ends with the report and, where one is asked for, a page to publish."""
     samples.run(plan)
     teacher.run(plan, workers)

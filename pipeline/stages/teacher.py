@@ -20,13 +20,13 @@ def task(plan: Plan) -> Task:
     return prepare(plan.cache_folder, plan.teacher, plan.dataset, table.read(plan.samples_folder))
 
 
-def run(plan: Plan, workers: int) -> TeacherCache:
+def run(plan: Plan, workers: int | None) -> TeacherCache:
     """What is missing is computed, what stands is kept, nothing is mixed."""
     completing.build(task(plan), workers)
     say(f"next: {plan.command('pixels')}")
     return reader.open_complete(plan.cache_folder)
 
 
-def foretell(plan: Plan, workers: int) -> None:
+def foretell(plan: Plan, workers: int | None) -> None:
     """Says what `run` would do, in pictures, bytes and time."""
     forecast.forecast(task(plan), workers)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from pipeline.engine.cores import processes
 from pipeline.engine.workers import in_order
 from pipeline.errors import InputError, ResourceError, reason
 from pipeline.progress import track
@@ -57,7 +58,7 @@ def opened(folder: Path, wanted: Wanted) -> StoredPictures:
     return StoredPictures(folder / PIXELS, places)
 
 
-def complete(folder: Path, wanted: Wanted, workers: int) -> int:
+def complete(folder: Path, wanted: Wanted, workers: int | None) -> int:
     """Renders what the store lacks and keeps what it has; returns how many pictures were rendered.
 
     Raises InputError where another process renders into the same folder of stores, ResourceError where there is no room.
@@ -72,7 +73,7 @@ def complete(folder: Path, wanted: Wanted, workers: int) -> int:
         raise InputError(f"{folder}: another process is rendering these pictures; wait for it") from error
 
 
-def _complete(folder: Path, wanted: Wanted, workers: int) -> int:
+def _complete(folder: Path, wanted: Wanted, workers: int | None) -> int:
     _remove_partial(folder)  # of a run that was killed
     old = _read(folder)
     if old and old.pixels.shape[2:] != (wanted.drawn.size, wanted.drawn.size, 3):
@@ -161,10 +162,11 @@ def _room_for(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return pixels
 
 
-def _render(store: _Store, places: np.ndarray, missing: np.ndarray, wanted: Wanted, workers: int) -> None:
+def _render(store: _Store, places: np.ndarray, missing: np.ndarray, wanted: Wanted, workers: int | None) -> None:
     rows = np.flatnonzero(missing.any(1))
     orders = (_order(wanted.drawn, int(row), missing[row]) for row in rows)
-    made = in_order(wanted.drawn.maker, orders, min(workers, len(rows)))
+    started = min(processes(workers, int(missing.sum())), len(rows))
+    made = in_order(wanted.drawn.maker, orders, started)
     for row, pictures in zip(rows, track(made, len(rows), "rendering, samples"), strict=True):
         store.pixels[places[row], np.flatnonzero(missing[row])] = pictures
         store.numbers[places[row], : missing.shape[1]] = wanted.drawn.numbers[row]
