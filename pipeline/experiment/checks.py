@@ -70,5 +70,5 @@ def schedule_warning(student: StudentSettings, method: MethodSettings, sources: 
         return None
     return (
         f"selection keeps {left} of {student.batch * sources} images for {student.steps} steps; below {FEW_KEPT} kept or "
-        f"{FEW_STEPS} steps it learns less than the whole batch would: raise `batch` or `steps`"
+        f"{FEW_STEPS} steps it learns less than the whole batch would: raise `batch`, `steps`, or the method's `hard_fraction`"
     )

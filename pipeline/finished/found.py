@@ -9,7 +9,8 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.samples.folders import SUFFIXES, cannot_be_read
+from pipeline.samples import folders
+from pipeline.samples.folders import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def _paths(lines: Iterable[bytes], classes: Sequence[str]) -> Iterator[Found]:
 def _of(argument: str, classes: Sequence[str]) -> list[Found]:
     path = Path(argument)
     if path.is_dir():
-        return [found(one, classes) for one in _below(path)]
+        return [found(one, classes) for one in folders.below(path)]
     if path.exists() or not glob.has_magic(argument):
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
@@ -59,17 +60,6 @@ def _of(argument: str, classes: Sequence[str]) -> list[Found]:
         for one in sorted(glob.glob(argument, recursive=True))
         if one.lower().endswith(SUFFIXES)
     ]
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()
-    for place, below, names in os.walk(folder, followlinks=True, onerror=cannot_be_read):
-        seen.add(os.path.realpath(place))
-        # A link that leads back would be walked for ever.
-        below[:] = sorted(n for n in below if not n.startswith(".") and os.path.realpath(f"{place}/{n}") not in seen)
-        for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield Path(place) / name
 
 
 def found(path: Path, classes: Sequence[str]) -> Found:

@@ -33,8 +33,7 @@ class Findings:
 
 
 def look(root: Path) -> Findings:
-    """Reads every image. Raises InputError where the folder is no data set to generalise over."""
-    _require_layout(root)
+    """Reads every image of a folder in DomainBed's layout. Raises InputError where it is no data set to generalise over."""
     found, skipped = folders.scan(root, None)
     warnings: list[str] = []
     images = folders.FolderImages(root)
@@ -52,6 +51,8 @@ def lines(found: Findings) -> Iterator[str]:
     yield from judging.set_aside_lines([*found.quarantine, *found.skipped])
     yield from (f"note: {warning}" for warning in found.warnings)
     yield from _imbalance(samples)
+    if len(samples.domains) == 2:
+        yield "note: of two domains one is held out, so that every student learns from one alone; three or more make it general"
     if found.alike is None:
         yield "note: too many images, or too many alike, to list those that look the same; `scmd cache duplicates` does"
     elif found.alike:
@@ -83,19 +84,22 @@ def _alike(samples: Samples, images: folders.FolderImages) -> list[tuple[Sample,
     return [(samples.rows[one], samples.rows[other]) for one, other in pairs if not plain[one] and not plain[other]]
 
 
-def _require_layout(root: Path) -> None:
+def require_layout(root: Path) -> None:
     """Raises InputError where images lie at another depth than `root/domain/class/image`."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the folder of your images")
-    depths = Counter(
-        len(path.relative_to(root).parts)
-        for path in root.rglob("*")
-        if path.suffix.lower() in folders.SUFFIXES and path.is_file()
-    )
-    if not depths:
+    places = [path.relative_to(root).parts for path in folders.below(root)]
+    if not places:
         raise InputError(f"{root}: no image in it; images end in {', '.join(folders.SUFFIXES)}")
-    if max(depths) < 3:
+    deepest = max(len(parts) for parts in places)
+    if deepest < 3:
         raise InputError(
-            f"{root}: the images lie at {root}/{'<folder>/' * (max(depths) - 1)}<image>; put them at "
+            f"{root}: the images lie at {root}/{'<folder>/' * (deepest - 1)}<image>; put them at "
             f"{root}/<domain>/<class>/<image>, where a domain is a source of images with its own style (photo, sketch …)"
+        )
+    only, *others = sorted({parts[0] for parts in places})
+    if not others and all(len(parts) > 3 for parts in places):
+        raise InputError(
+            f"{root}: all images lie in its one folder, at {root / only}/<domain>/<class>/<image>; name "
+            "that folder instead"
         )

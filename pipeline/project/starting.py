@@ -59,11 +59,13 @@ def name_of(root: Path) -> str:
 def files(root: Path, samples: Samples, choice: Choice) -> dict[str, str]:
     """Place → text, the experiment last. Raises InputError for a configuration that does not ship."""
     name = name_of(root)
-    shipped = {kind: _shipped(kind, one) for kind, one in (("teachers", choice.teacher), ("students", choice.student))}
+    _require_shipped("teachers", choice.teacher)
+    _require_shipped("students", choice.student)
+    # All of them, so that another `teacher` or `student` in the experiment names a file that is there.
+    whole = _whole("exclude", "plots", "teachers", "students")
     return {
         f"configs/datasets/{name}.yaml": _dataset(root, samples),
-        **{f"configs/{place}": package.configuration(place).read_text("utf-8") for place in _whole("exclude", "plots")},
-        **{f"configs/{kind}/{file.name}": file.read_text("utf-8") for kind, file in shipped.items()},
+        **{f"configs/{place}": package.configuration(place).read_text("utf-8") for place in whole},
         "dvc.yaml": STAGES.read_text("utf-8"),
         EXPERIMENT: _experiment(name, root, samples, choice),
     }
@@ -85,14 +87,13 @@ def _whole(*folders: str) -> Iterator[str]:
         yield from sorted(f"{name}/{file.name}" for file in package.configuration(name).iterdir())
 
 
-def _shipped(kind: str, name: str) -> Path:
+def _require_shipped(kind: str, name: str) -> None:
     file = package.configuration(f"{kind}/{name}.yaml")
     if not file.is_file():
         there = ", ".join(sorted(one.stem for one in file.parent.glob("*.yaml")))
         raise InputError(
             f"`--{kind.removesuffix('s')} {name}`: none of this name ships with scmd; those there are: {there}"
         )
-    return file
 
 
 def _experiment(name: str, root: Path, samples: Samples, choice: Choice) -> str:
@@ -104,9 +105,17 @@ def _experiment(name: str, root: Path, samples: Samples, choice: Choice) -> str:
         "student": choice.student,
         "pixels": {"size": choice.size, "max_gb": 8},
         "matrix": matrix,
-        "methods": {"erm": {}, "kd": {"lambda1": 0.5}, "scmd": {}},
+        "methods": {"erm": {}, "kd": {"lambda1": 0.5}, "scmd": _selection(choice.student)},
     }
     return f"# Which data set, teacher and student; the trials. Every key: scmd's docs/settings.md.\n{_yaml(plain)}"
+
+
+def _selection(student: str) -> dict[str, float]:
+    """The paper's for a student that starts from trained weights; else what `configs/experiment.yaml` found for one that
+    does not: a fifth of a batch is too little to learn all from."""
+    file = package.configuration(f"students/{student}.yaml")
+    pretrained = yaml.safe_load(file.read_text("utf-8"))["model"]["pretrained"]
+    return {} if pretrained else {"hard_fraction": 0.5, "full_batch_fraction": 0.25}
 
 
 def _dataset(root: Path, samples: Samples) -> str:

@@ -1,6 +1,7 @@
 """DomainBed's layout, `root/domain/class/image`: which files are samples, in the order of torchvision's ImageFolder."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -13,6 +14,9 @@ SUFFIXES = (
 )
 # Folders that systems and tools leave among images, besides hidden ones.
 _OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+
+# Why a folder beside those of the domains makes no sample.
+OUTSIDE = "a folder that is none of the configuration's `domains`; name it there to use it"
 
 
 def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], list[SetAside]]:
@@ -27,11 +31,15 @@ def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], list
             "or name another `root` in the data set's configuration"
         )
     walk = _Walk(root)
-    names = domains or tuple(entry.name for entry in walk.folders(root, ""))
+    there = walk.folders(root, "")
+    names = domains or tuple(entry.name for entry in there)
+    for entry in there:
+        if entry.name not in names:
+            walk.pass_by(entry, entry.name, OUTSIDE)
     missing = [name for name in names if not (root / name).is_dir()]
     if missing:
-        there = ", ".join(sorted(entry.name for entry in root.iterdir() if entry.is_dir())) or "none"
-        raise InputError(f"{root}: no folder for domain `{missing[0]}`; the folders there are {there}")
+        known = ", ".join(entry.name for entry in there) or "none"
+        raise InputError(f"{root}: no folder for domain `{missing[0]}`; the folders there are {known}")
     found: list[Found] = []
     for domain in names:
         folders = walk.folders(root / domain, domain)
@@ -43,6 +51,11 @@ def scan(root: Path, domains: tuple[str, ...] | None) -> tuple[list[Found], list
                 raise InputError(f"{folder}: no image in this class folder; fill or remove it")
             found += [Found(key, domain, folder.name) for key in images]
     return found, walk.skipped
+
+
+def domains_of(root: Path) -> list[str]:
+    """The folders that are domains where a configuration names none. Raises InputError where `root` cannot be read."""
+    return [entry.name for entry in _Walk(root).folders(root, "")]
 
 
 class _Walk:
@@ -100,6 +113,19 @@ class _Walk:
         self.skipped.append(
             SetAside(str(path.relative_to(self.root)).encode(errors="replace").decode(), domain, "", why)
         )
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Image files at any depth, in order, through links too; what is hidden is passed by. Raises InputError for a folder that
+    cannot be read."""
+    seen: set[str] = set()
+    for place, inner, names in os.walk(folder, followlinks=True, onerror=cannot_be_read):
+        seen.add(os.path.realpath(place))
+        # A link that leads back would be walked for ever.
+        inner[:] = sorted(n for n in inner if not _why_not_a_folder(n) and os.path.realpath(f"{place}/{n}") not in seen)
+        for name in sorted(names):
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield Path(place) / name
 
 
 def _entries(place: Path) -> list[Path]:
