@@ -10,24 +10,30 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import open_clip
 import torch
 from filelock import FileLock, Timeout
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from packaging.requirements import Requirement
 
 from pipeline.cache import reader
 from pipeline.engine.cores import cores
 from pipeline.errors import ScmdError, reason
 from pipeline.experiment.places import Plan
-from pipeline.samples import table
+from pipeline.samples import building, folders, judging, table
+from pipeline.samples.dataset import DatasetSettings
 from pipeline.student.backbone import require_known, weights_file
 from pipeline.teacher.settings import LOCAL, TeacherSettings
 from pipeline.teacher.settings import weights_file as teacher_file
 from pipeline.views.pictures import gigabytes
 
 ROOM_GB = 5.0
+# How long the hub has to answer.
+HUB_SECONDS = 5.0
 
 
 class State(Enum):
@@ -65,11 +71,8 @@ def experiment(load: Callable[[], Plan]) -> Iterator[Finding]:
         yield Finding(State.WRONG, "experiment", str(error))
         return
     yield Finding(State.FINE, "experiment", f"{plan.file}: {len(plan.experiment.trials())} trials")
-    root = plan.dataset.root
-    if root.exists():
-        yield Finding(State.FINE, "images", f"{root} is there")
-    else:
-        yield Finding(State.WRONG, "images", f"{root} is not there; put the images there, or change `root`")
+    yield from _images(plan.dataset)
+    yield from _held_out(plan)
     yield _teacher(plan.teacher)
     yield _student(plan)
     yield _made(plan)
@@ -142,6 +145,47 @@ def _program(name: str) -> Finding:
     return Finding(State.FINE, name, told)
 
 
+def _images(settings: DatasetSettings) -> Iterator[Finding]:
+    """The data set's files against its configuration."""
+    root, domains = settings.root, settings.domains
+    try:
+        building.excluded_keys(settings.exclude)
+        there = folders.domains_of(root) if settings.format == "folder" and root.is_dir() else list(domains or ())
+    except ScmdError as error:
+        yield Finding(State.WRONG, "images", str(error))
+        return
+    missing = [name for name in domains or () if name not in there]
+    others = [name for name in there if domains and name not in domains]
+    if not root.exists():
+        yield Finding(State.WRONG, "images", f"{root} is not there; put the images there, or change `root`")
+    elif missing:
+        told = (
+            f"{root} has no folder for domain `{missing[0]}`; put it there, or take it out of the data set's `domains`"
+        )
+        yield Finding(State.WRONG, "images", told)
+    else:
+        yield Finding(State.FINE, "images", f"{root} is there")
+        if others:
+            told = f"{root} also has {', '.join(others)}, which the data set's `domains` do not name and nothing learns from"
+            yield Finding(State.NOTE, "images", told)
+
+
+def _held_out(plan: Plan) -> Iterator[Finding]:
+    """The experiment's held-out domains against the data set's."""
+    held_out = plan.experiment.matrix.held_out
+    try:
+        samples = table.read(plan.samples_folder) if table.stands(plan.samples_folder) else None
+    except ScmdError:  # which `_made` tells
+        return
+    known = plan.dataset.domains or (samples.domains if samples else held_out)
+    if unknown := [name for name in held_out if name not in known]:
+        told = f"`{unknown[0]}` is none of the data set's domains ({', '.join(known)}); change `matrix.held_out`"
+        yield Finding(State.WRONG, "held out", told)
+    elif samples:
+        for leak in judging.leaks(samples.rows, held_out):
+            yield Finding(State.NOTE, "held out", leak)
+
+
 def _teacher(teacher: TeacherSettings) -> Finding:
     told = f"{teacher.model}, {teacher.weights}" if teacher.weights else teacher.model
     if teacher_file(teacher.model, teacher.weights):
@@ -160,11 +204,28 @@ def _teacher(teacher: TeacherSettings) -> Finding:
     names = (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
     if model and any(isinstance(try_to_load_from_cache(f"{owner}/{model}", name), str) for name in names):
         return Finding(State.FINE, "teacher", f"{told}: the weights are in the hub's folder on this machine")
-    return Finding(
-        State.NOTE,
-        "teacher",
-        f"{told}: fetched from the hub at first use; without a network, set `weights` to a local file",
-    )
+    return _fetched("teacher", told, "set `weights` to a local file")
+
+
+def _fetched(what: str, told: str, otherwise: str) -> Finding:
+    """Of weights that are not on this machine, and whether the hub answers from it."""
+    if silence := _silence():
+        said = f"{told}: its weights are on the hub, and {ENDPOINT} does not answer ({silence}); {otherwise}"
+        return Finding(State.WRONG, what, said)
+    return Finding(State.NOTE, what, f"{told}: the weights are fetched from the hub at first use")
+
+
+def _silence() -> str | None:
+    """Why the hub does not answer; None where it does, whatever it says."""
+    if HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    try:
+        urlopen(Request(ENDPOINT, method="HEAD"), timeout=HUB_SECONDS).close()
+    except HTTPError:
+        return None
+    except OSError as error:
+        return reason(error)
+    return None
 
 
 def _student(plan: Plan) -> Finding:
@@ -181,11 +242,7 @@ def _student(plan: Plan) -> Finding:
         return Finding(
             State.WRONG, "student", f"{model.pretrained} is not there; put the file there, or change `pretrained`"
         )
-    return Finding(
-        State.NOTE,
-        "student",
-        f"{model.backbone}: weights fetched from the hub at first use; without a network, name a file",
-    )
+    return _fetched("student", model.backbone, "name a file as `pretrained`")
 
 
 def _made(plan: Plan) -> Finding:

@@ -1,17 +1,17 @@
-"""`scmd init` and `scmd doctor`, as a new user would: from a folder of images, with the wheel installed, to a report."""
+"""`scmd init` and `scmd doctor`; from a folder of images to a report, as a new user would, is `tests/test_docs.py`."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
 from PIL import Image
 
 from pipeline.experiment import places
-from tests.conftest import CLASSES, DOMAINS, ENVIRONMENT, ROOT, change, ok, refused, run_scmd, write_images
+from tests.conftest import CLASSES, DOMAINS, ROOT, change, files, ok, refused, run_scmd, write_images
 
 SHIPPED = ("--teacher", "icons", "--student", "resnet10t", "--size", "24")
 
@@ -23,42 +23,6 @@ def mine(tmp_path):
     return tmp_path
 
 
-def command(*words: str, cwd, target) -> str:
-    """With the wheel's code and its `scmd`."""
-    environment = {
-        **ENVIRONMENT,
-        "PYTHONPATH": str(target),
-        "PATH": f"{target / 'bin'}:{ENVIRONMENT['PATH']}",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-    }
-    done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def test_from_an_empty_folder_to_a_report(installed, mine):
-    told = command("scmd", "init", "My photos", *SHIPPED, cwd=mine, target=installed)
-    assert "36 images, 3 domains, 2 classes" in told
-    assert "next: git init && dvc init && scmd doctor && dvc repro" in told
-    change(mine, "students/resnet10t.yaml", steps=4, evaluate_every=4, batch=8)
-    change(mine, "experiment.yaml", matrix={"held_out": ["ink"], "method": ["erm", "scmd"], "trial": [0]})
-    for words in ("git init -q", "dvc init -q"):
-        command(*words.split(), cwd=mine, target=installed)
-    doctor = command("scmd", "doctor", cwd=mine, target=installed)
-    assert not re.search("^wrong", doctor, re.M)
-    assert "teacher     local-dir:pipeline/data/icons_teacher: the weights are here" in doctor
-    assert "Running stage 'report'" in command("dvc", "repro", cwd=mine, target=installed)
-    assert (mine / "results/report.html").is_file()
-    assert "up to date" in command("dvc", "status", cwd=mine, target=installed)
-    # Nothing but what is the user's own is left for git.
-    command("git", "add", "-A", cwd=mine, target=installed)
-    names = command("git", "ls-files", cwd=mine, target=installed).splitlines()
-    assert not [name for name in names if name.startswith(("cache/", "results/"))]
-    change(mine, "students/resnet10t.yaml", steps=5)
-    again = command("dvc", "repro", cwd=mine, target=installed)
-    assert re.findall(r"Running stage '(\w+)'", again) == ["students", "report"]
-
-
 def test_it_says_what_is_in_the_folder(mine):
     root = mine / "My photos"
     shutil.copy(root / "ink/disc/0.png", root / "clay/disc/copy.png")
@@ -68,6 +32,9 @@ def test_it_says_what_is_in_the_folder(mine):
     for number in range(40):
         Image.new("RGB", (9, 9), (number, 0, 0)).save(root / f"clay/square/more{number}.png")
     output = ok("init", "My photos", *SHIPPED, cwd=mine)
+    assert "78 images, 3 domains, 2 classes" in output
+    assert "`dvc add 'My photos'` leaves them to DVC" in output
+    assert "next: git init && dvc init && scmd doctor && dvc repro" in output
     assert "clay: 53 found, 53 kept" in output
     assert "ink/disc/broken.jpg: not an image" in output
     assert "ink/notes.txt: a file outside the class folders" in output
@@ -88,7 +55,26 @@ def test_the_configuration_is_the_folders(mine, monkeypatch):
     assert plan.experiment.dataset == "my_photos"
     assert plan.experiment.matrix.held_out == plan.dataset.domains == DOMAINS
     assert plan.dataset.classes == CLASSES
+    assert plan.experiment.methods["scmd"] == {"hard_fraction": 0.5, "full_batch_fraction": 0.25}
+    for kind in ("teachers", "students"):  # what another `teacher` or `student` may name
+        assert files(mine / "configs" / kind).keys() == files(ROOT / "configs" / kind).keys()
     assert (plan.experiment.teacher, plan.experiment.student, plan.experiment.pixels.size) == ("icons", "resnet10t", 24)
+
+
+def test_a_student_of_trained_weights_takes_the_papers_selection(mine):
+    ok("init", "My photos", "--student", "resnet50", cwd=mine)
+    assert yaml.safe_load((mine / "configs/experiment.yaml").read_text())["methods"]["scmd"] == {}
+
+
+def test_two_domains_are_said_and_folders_may_be_links(mine):
+    elsewhere = mine.parent / f"{mine.name}-elsewhere"
+    (mine / "My photos").rename(elsewhere)
+    (mine / "My photos").mkdir()
+    for name in ("ink", "neon"):
+        (mine / "My photos" / name).symlink_to(elsewhere / name)
+    output = ok("init", "My photos", *SHIPPED, cwd=mine)
+    assert "24 images, 2 domains, 2 classes" in output
+    assert "note: of two domains one is held out, so that every student learns from one alone" in output
 
 
 def test_an_experiment_that_is_here_is_not_touched(mine):
@@ -112,6 +98,7 @@ def test_ignore_files_keep_their_lines(mine):
         (("nowhere",), "nowhere: no such folder"),
         (("empty",), "empty: no image in it"),
         (("My photos/ink",), "put them at My photos/ink/<domain>/<class>/<image>"),
+        ((".",), "all images lie in its one folder, at My photos/<domain>/<class>/<image>; name that"),
         (("My photos", "--teacher", "clip"), "none of this name ships with scmd; those there are: icons"),
     ],
 )
@@ -147,12 +134,52 @@ def test_what_stops_a_run_is_named_and_ends_with_exit_code_one(ready):
     assert "scmd: 3 of these stop a run: images, teacher, student" in done.stderr
 
 
-def test_weights_of_the_hub_are_a_note(ready):
+class Hub(BaseHTTPRequestHandler):
+    """Answers, if only that there is nothing."""
+
+    def do_HEAD(self):
+        self.send_error(404)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_weights_of_the_hub_are_a_note_where_it_answers_and_wrong_where_it_does_not(ready):
     change(ready, "teachers/tiny.yaml", model="ViT-B-32-quickgelu", weights="openai")
     change(ready, "students/small.yaml", model={"backbone": "resnet10t.c3_in1k", "pretrained": True})
-    notes = dict(re.findall(r"^note  (\w+) +(.*)", ok("doctor", cwd=ready), re.M))
-    assert "fetched from the hub at first use" in notes["teacher"]
-    assert "fetched from the hub at first use" in notes["student"]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "no_proxy": "127.0.0.1"}
+        answered = run_scmd("doctor", cwd=ready, env=endpoint).stdout
+        server.shutdown()
+    silent = run_scmd("doctor", cwd=ready, env=endpoint).stdout
+    for what in ("teacher", "student"):
+        assert re.search(f"^note  {what} .* fetched from the hub at first use$", answered, re.M)
+        assert re.search(f"^wrong {what} .* on the hub, and {endpoint['HF_ENDPOINT']} does not answer", silent, re.M)
+
+
+def test_what_the_configurations_and_the_folder_do_not_share_is_told(ready):
+    change(ready, "datasets/toy.yaml", domains=["clay", "ink", "neon"])
+    (ready / "images/neon").rename(ready / "images/glass")
+    done = run_scmd("doctor", cwd=ready)
+    assert "wrong images      images has no folder for domain `neon`" in done.stdout
+    (ready / "images/glass").rename(ready / "images/neon")
+    shutil.copytree(ready / "images/neon", ready / "images/glass")
+    change(ready, "experiment.yaml", matrix={"held_out": ["inc"], "method": ["erm"], "trial": [0]})
+    done = run_scmd("doctor", cwd=ready)
+    assert "note  images      images also has glass, which the data set's `domains` do not name" in done.stdout
+    assert "wrong held out    `inc` is none of the data set's domains (clay, ink, neon); change" in done.stdout
+    change(ready, "datasets/toy.yaml", exclude="configs/exclude/gone.txt")
+    assert "wrong images      configs/exclude/gone.txt: the list that `exclude`" in run_scmd("doctor", cwd=ready).stdout
+
+
+def test_a_leak_is_told(ready):
+    shutil.copy(ready / "images/ink/disc/0.png", ready / "images/clay/disc/copy.png")
+    ok("samples", cwd=ready)
+    told = (
+        "note  held out    1 of 12 pictures of held-out domain `ink` also stand in another domain, first ink/disc/0.png"
+    )
+    assert told in ok("doctor", cwd=ready)
 
 
 def test_a_faulty_configuration_is_a_finding(ready):

@@ -38,6 +38,15 @@ def test_other_files_are_counted_and_skipped(tmp_path):
     ]
 
 
+def test_folders_beside_the_named_domains_are_told(tmp_path):
+    touch(tmp_path, "one/a/1.png", "two/a/1.png", "three/a/1.png")
+    found, skipped = folders.scan(tmp_path, ("two", "one"))
+    assert [place.domain for place in found] == ["two", "one"]
+    assert [(one.key, one.reason) for one in skipped] == [("three", folders.OUTSIDE)]
+    with pytest.raises(InputError, match="no folder for domain `four`; the folders there are one, three, two"):
+        folders.scan(tmp_path, ("one", "four"))
+
+
 def test_what_systems_and_tools_leave_is_passed_by_and_named(tmp_path):
     touch(tmp_path, "one/a/1.png", "two/a/1.png", "one/a/.2.png", "one/a/._1.png", "one/a/.ipynb_checkpoints/1.png")
     touch(
