@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pipeline.errors import InputError
+from pipeline.samples.loading import where_there
 
 # The longer side, in pixels.
 SIDE = 96
@@ -38,9 +38,8 @@ class Gallery:
 
 def picture(load: Callable[[int], Image.Image], row: int) -> str | None:
     """The image of a sample, reduced, as WebP; None where it cannot be read."""
-    try:
-        image = load(row)
-    except InputError:
+    image = where_there(load, row)
+    if image is None:
         return None
     image.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()

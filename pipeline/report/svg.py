@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 # Stands for the page's text colour, light or dark; no plot has it otherwise.
@@ -40,7 +41,7 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_STYLE)
 
 
-def inline(figure: Figure, name: str, description: str) -> str:
+def inline(figure: Figure, name: str, description: str) -> Markup:
     """An `<svg>` element that a screen reader tells by its `description`; `name` is the figure's alone in its page."""
     buffer = io.StringIO()
     with style():
@@ -54,7 +55,7 @@ def inline(figure: Figure, name: str, description: str) -> str:
         root.attrib.pop(size, None)
     root.set("role", "img")
     root.set("aria-label", description)
-    return ElementTree.tostring(root, encoding="unicode").replace(INK, "currentColor")
+    return Markup(ElementTree.tostring(root, encoding="unicode").replace(INK, "currentColor"))
 
 
 def _own_names(root: ElementTree.Element, name: str) -> None:

@@ -4,11 +4,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pipeline.report import series
 from pipeline.report.details import Details
 from pipeline.report.outcome import Group
 
 Rows = list[dict[str, Any]]
+# Cells of a confusion matrix that a plot is given: all of 44 classes, and of more the fullest.
+MOST_CELLS = 2000
 
 
 def accuracy(groups: Sequence[Group], domains: Sequence[str]) -> Rows:
@@ -38,15 +42,21 @@ def losses(groups: Sequence[Group]) -> Rows:
 
 
 def confusions(details: Sequence[Details], classes: Sequence[str]) -> Rows:
-    """How often a student gave each answer to each label of the held-out domain; without those that it never gave."""
+    """How often a student gave each answer to each label of the held-out domain, the `MOST_CELLS` most frequent; without
+    those that it never gave."""
     return [
-        {**_of(one.group), "label": label, "answer": answer, "images": int(matrix[at, to])}
+        {**_of(one.group), "label": classes[label], "answer": classes[answer], "images": int(matrix[label, answer])}
         for one in details
         for matrix in (one.confusions["student"],)
-        for at, label in enumerate(classes)
-        for to, answer in enumerate(classes)
-        if matrix[at, to]
+        for label, answer in _largest(matrix)
     ]
+
+
+def _largest(matrix: np.ndarray) -> list[tuple[int, int]]:
+    """Places of the largest numbers above zero, a row after the other."""
+    order = np.argsort(-matrix, axis=None, kind="stable")[:MOST_CELLS]
+    places = np.sort(order[matrix.ravel()[order] > 0])
+    return [divmod(int(at), matrix.shape[1]) for at in places]
 
 
 def _of(group: Group) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Row of a samples list → its decoded picture, checked against its id. Picklable, so that worker processes can load too."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -22,6 +23,13 @@ class Loader:
         self.images, self.samples, self.root, self.exif = images, samples, root, exif
 
     def __call__(self, row: int) -> Image.Image:
+        try:
+            return decode(self.data(row), exif=self.exif)
+        except UnreadableError as error:
+            raise InputError(f"image {self.key(row)}: {error}") from error
+
+    def data(self, row: int) -> bytes:
+        """The image's file. Raises InputError as a call does."""
         sample = self.samples[row]
         if sample is None:
             raise InputError(f"row {row} of the teacher cache is of an image that is no longer among the samples")
@@ -38,15 +46,19 @@ class Loader:
                 f"image {sample.key} under {self.root} has changed since the samples table was made; "
                 "restore it, or run `scmd samples` and what follows again"
             )
-        try:
-            return decode(data, exif=self.exif)
-        except UnreadableError as error:
-            raise InputError(f"image {sample.key}: {error}") from error
+        return data
 
     def key(self, row: int) -> str:
         """Where the image of a row lies."""
         sample = self.samples[row]
         return sample.key if sample else f"of row {row}, which is gone"
+
+
+def where_there(load: Callable[[int], Image.Image], row: int) -> Image.Image | None:
+    """The picture of a row, None where it cannot be loaded."""
+    with suppress(InputError):
+        return load(row)
+    return None
 
 
 def loader(settings: DatasetSettings, samples: Samples, ids: Sequence[str]) -> Loader:

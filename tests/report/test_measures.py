@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.report import tidy
 from pipeline.report.measures import Reliability, confusion, largest_confusions, most_selected, surest
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -47,3 +48,15 @@ def test_samples_are_chosen_by_rank_and_ties_by_row():
     confidence = np.array([0.9, 0.8, 0.99, 0.9])
     assert surest(confidence, np.array([True, True, False, True]), 2).tolist() == [0, 3]
     assert surest(confidence, np.zeros(4, bool), 2).tolist() == []
+
+
+def test_of_many_classes_a_plot_is_given_the_fullest_cells_alone():
+    matrix = np.zeros((60, 60), int)
+    matrix[np.arange(60), np.arange(60)] = 5
+    matrix[3, 4] = 9
+    matrix[7] += 1
+    assert tidy._largest(matrix) == [(at, to) for at in range(60) for to in range(60) if matrix[at, to]]
+    full = np.random.default_rng(0).permutation(3600).reshape(60, 60)
+    kept = tidy._largest(full)
+    assert kept == sorted(kept)
+    assert {int(full[place]) for place in kept} == set(range(1600, 3600))
