@@ -1,5 +1,7 @@
 """The student as it is shipped to other runtimes: uint8 pictures of its size in, logits out, normalisation inside."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -36,6 +38,6 @@ def program(student: FinishedStudent) -> ExportedProgram:
     return torch.export.export(Deployed(student).eval(), (example,), dynamic_shapes=shapes, strict=False)
 
 
-def write(traced: ExportedProgram, file: Path) -> None:
-    """As `torch.export.load` reads it."""
-    torch.export.save(traced, file)
+def write(traced: ExportedProgram, classes: Sequence[str], file: Path) -> None:
+    """As `torch.export.load` reads it, with `classes` among its extra files."""
+    torch.export.save(traced, file, extra_files={"classes": json.dumps(list(classes))})

@@ -32,9 +32,9 @@ FILES = {
     WEIGHTS: "the student's weights; its classes stand in the metadata",
     PROJECTION: "from its features into the teacher's space, for new class names (`scmd predict --zero-shot`)",
     CARD: "settings, preprocessing, digests, results",
-    ONNX: f"ONNX, opset 18: {_INPUT}",
-    INT8: f"the same in eight bits, calibrated on training pictures: {_INPUT}",
-    TORCH: f"`torch.export`, for `torch.export.load`: {_INPUT}",
+    ONNX: f"ONNX, opset 18: {_INPUT}; `classes` in its metadata, as JSON",
+    INT8: f"the same in eight bits, calibrated on training pictures: {_INPUT}; `classes` as there",
+    TORCH: f"`torch.export`, for `torch.export.load`: {_INPUT}; `classes` among its extra files, as JSON",
     MODEL_CARD: "this card",
 }
 
@@ -113,14 +113,14 @@ def write_card(student: FinishedStudent, to: Path, measured: Measurements | None
 
 def write_torch(making: Making) -> None:
     """`torch.export`'s own file."""
-    deployed.write(making.traced, making.to / TORCH)
+    deployed.write(making.traced, making.student.card.classes, making.to / TORCH)
 
 
 def write_onnx(making: Making) -> None:
     """ONNX. Raises InputError where onnxruntime does not answer as PyTorch does."""
     from pipeline.finished import onnx
 
-    onnx.write(making.traced, making.to / ONNX)
+    onnx.write(making.traced, making.student.card.classes, making.to / ONNX)
     worst = onnx.check(making.to / ONNX, deployed.Deployed(making.student).eval(), making.pictures.held_out)
     say(f"{ONNX}: logits agree with PyTorch's to {worst:.0e} in batches of {', '.join(map(str, onnx.BATCHES))}")
 

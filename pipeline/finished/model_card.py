@@ -27,6 +27,9 @@ backbone.load_state_dict({{key.removeprefix("backbone."): one for key, one in we
 embeddings = backbone(images) @ weights["projector.weight"].T + weights["projector.bias"]
 logits = weights["scale"] * torch.nn.functional.normalize(embeddings, dim=1) @ weights["text"].T"""
 
+# By whether EXIF turns pictures.
+_OPENED = {True: 'ImageOps.exif_transpose(Image.open("image.jpg"))', False: 'Image.open("image.jpg")'}
+
 
 @dataclass(frozen=True)
 class Measurements:
@@ -56,6 +59,7 @@ def write(student: FinishedStudent, files: Mapping[str, str], measured: Measurem
         card=card,
         size=student.size,
         sources=[domain for domain in card.domains if domain != card.trial.held_out],
+        opened=_Code(_OPENED[card.preprocessing.decode.exif_orientation]),
         snippet=_Code(snippet(student)),
         normalise=card.preprocessing.normalise,
         files=files,

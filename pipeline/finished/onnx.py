@@ -1,6 +1,7 @@
 """A student as ONNX, checked against itself in onnxruntime. Needs the extra `export`."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ BATCHES = (1, 3, 64)
 Run = Callable[[np.ndarray], np.ndarray]
 
 
-def write(traced: ExportedProgram, file: Path) -> None:
-    """One file, input `images` (batch, size, size, 3) uint8, output `logits` (batch, C)."""
+def write(traced: ExportedProgram, classes: Sequence[str], file: Path) -> None:
+    """One file, input `images` (batch, size, size, 3) uint8, output `logits` (batch, C), metadata `classes` as JSON."""
     made = torch.onnx.export(
         traced, dynamo=True, opset_version=OPSET, input_names=["images"], output_names=["logits"], verbose=False
     )
     assert made is not None
+    made.model.metadata_props["classes"] = json.dumps(list(classes))
     made.save(file, external_data=False)
 
 

@@ -69,7 +69,9 @@ def test_onnx_and_torch_answer_as_the_student_in_batches_of_any_size(exported, b
     session = onnxruntime.InferenceSession(exported / "export/student.onnx")
     assert session.get_inputs()[0].type == "tensor(uint8)"
     assert np.abs(session.run(["logits"], {"images": images})[0] - logits).max() < 1e-4
-    program = torch.export.load(exported / "export/student.pt2").module()
+    extra = {"classes": ""}
+    program = torch.export.load(exported / "export/student.pt2", extra_files=extra).module()
+    assert json.loads(extra["classes"]) == ["disc", "square"]
     with torch.no_grad():
         assert np.abs(program(torch.from_numpy(images)).numpy() - logits).max() < 1e-4
 
@@ -78,6 +80,10 @@ def test_the_opset_is_the_stated_one_and_int8_holds_eight_bits(exported):
     made = onnx.load(exported / "export/student.onnx")
     assert [one.version for one in made.opset_import if one.domain == ""] == [our_onnx.OPSET]
     small = onnx.load(exported / "export/student.int8.onnx")
+    for one in (made, small):
+        assert {"classes": '["disc", "square"]'}.items() <= {
+            prop.key: prop.value for prop in one.metadata_props
+        }.items()
     weights = [one for one in small.graph.initializer if one.data_type == onnx.TensorProto.INT8 and len(one.dims) == 4]
     assert len(weights) > 5
     sizes = [(exported / "export" / name).stat().st_size for name in ("student.onnx", "student.int8.onnx")]
@@ -106,12 +112,14 @@ def test_the_model_card_is_the_hubs_form_and_says_what_the_trial_did(exported):
 OUTSIDE = r"""
 import json, pathlib, re, sys
 import numpy as np
-(snippet,) = re.findall(r"```python\n(.*?)```", pathlib.Path("README.md").read_text(), re.S)
-assert len(snippet.strip().splitlines()) == 5
-import torch
+prepare, load, answer = re.findall(r"```python\n(.*?)```", pathlib.Path("README.md").read_text(), re.S)
+assert len(load.strip().splitlines()) == 5
+exec(prepare.replace("image.jpg", "../images/clay/disc/0.png"))
+assert np.abs(images[0].numpy() - np.load(sys.argv[1])[0]).max() < 1e-6
 images = torch.from_numpy(np.load(sys.argv[1]))
 with torch.no_grad():
-    exec(snippet)
+    exec(load)
+exec(answer)
 assert "pipeline" not in sys.modules
 np.save(sys.argv[2], logits.numpy())
 """
@@ -133,7 +141,9 @@ def test_five_lines_of_timm_and_safetensors_load_the_student(trained, tmp_path, 
     environment = {key: value for key, value in ENVIRONMENT.items() if key != "PYTHONPATH"}
     done = subprocess.run(command, cwd=project / "mine", env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert np.abs(np.load(tmp_path / "out.npy") - expected(project / trial, images)).max() < 1e-4
+    logits = expected(project / trial, images)
+    assert np.abs(np.load(tmp_path / "out.npy") - logits).max() < 1e-4
+    assert done.stdout.strip() == ("disc", "square")[logits[0].argmax()]
     assert not (project / "mine/student.onnx").exists()
 
 
