@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.engine.cores import MOST_PROCESSES, cores
 from pipeline.errors import InputError
 from pipeline.experiment import DEFAULT, RESULTS
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from pipeline.queries.duplicates import Pair
     from pipeline.report.accuracies import Accuracies
     from pipeline.samples.table import Sample, Samples
-
-CORES = min(cores(), MOST_PROCESSES)
 
 
 def load_experiment(file: Path | str = DEFAULT) -> Plan:
@@ -39,14 +36,14 @@ def make_samples(plan: Plan) -> Samples:
     return samples.run(plan)
 
 
-def make_cache(plan: Plan, workers: int = CORES) -> TeacherCache:
+def make_cache(plan: Plan, workers: int | None = None) -> TeacherCache:
     """Stage one: completes the teacher cache, or builds it. Raises TeacherError, CacheError, InputError, ResourceError."""
     from pipeline.stages import teacher
 
     return teacher.run(plan, workers)
 
 
-def make_pixels(plan: Plan, workers: int = CORES) -> None:
+def make_pixels(plan: Plan, workers: int | None = None) -> None:
     """Renders the student's pictures, where they fit. Raises CacheError, InputError, ResourceError."""
     from pipeline.stages import pixels
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,7 +48,12 @@ def before_all(
 
 
 ExperimentFile = Annotated[Path, typer.Option("--experiment", help="The experiment's configuration.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that decode and draw (0: none beside the main one).")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Processes that decode and draw (0: none beside the main one); by default what the work is worth."
+    ),
+]
 Results = Annotated[Path, typer.Option(help="Where students and the report go.")]
 Jobs = Annotated[
     int | None,
@@ -97,9 +101,6 @@ def say_how_to_keep(stage: str, experiment_file: Path, results: Path | None = No
         say(f"this ran outside DVC, whose checkouts (`dvc exp run`) remove it: `dvc commit -f {stage}` keeps it")
 
 
-CORES = api.CORES
-
-
 @app.command()
 def init(
     images: Annotated[Path, typer.Argument(help="A folder with <domain>/<class>/<image>.")],
@@ -139,7 +140,7 @@ def samples(
 @app.command()
 def teacher(
     experiment_file: ExperimentFile = DEFAULT,
-    workers: Workers = CORES,
+    workers: Workers = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done, in bytes and time; do nothing.")
     ] = False,
@@ -155,7 +156,7 @@ def teacher(
 
 
 @app.command()
-def pixels(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
+def pixels(experiment_file: ExperimentFile = DEFAULT, workers: Workers = None) -> None:
     """Render the recorded views once at the student's size."""
     api.make_pixels(rehearsed(experiment_file), workers)
 
@@ -194,7 +195,7 @@ def run(
         Path | None, typer.Option(help="A Markdown page with the table, the machine and the duration.")
     ] = None,
     jobs: Jobs = None,
-    workers: Workers = CORES,
+    workers: Workers = None,
 ) -> None:
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
     from pipeline.stages import run as stage
@@ -223,6 +224,15 @@ def _require_one(folder: Path | None, best: bool) -> None:
         raise InputError("say which student: either `--student FOLDER`, or `--best` of an experiment")
 
 
+def _experiment(what_for: str, file: Path) -> "Plan":
+    """Raises InputError outside a project where no experiment is named."""
+    if file == DEFAULT and not file.exists():
+        raise InputError(
+            f"there is no {DEFAULT} here: name the experiment {what_for} by `--experiment`, a file or a shipped one's name"
+        )
+    return api.load_experiment(file)
+
+
 @app.command()
 def predict(
     images: Annotated[
@@ -238,7 +248,7 @@ def predict(
     zero_shot: Annotated[
         str | None, typer.Option(help='Answer by new classes, "a, b, c", that the student was never taught.')
     ] = None,
-    workers: Workers = CORES,
+    workers: Workers = None,
     experiment_file: ExperimentFile = DEFAULT,
     results: Results = RESULTS,
 ) -> None:
@@ -246,9 +256,12 @@ def predict(
     from pipeline.stages import predict as stage
 
     _require_one(student, best)
-    experiment = partial(api.load_experiment, experiment_file)
-    folder = student or api.best_student(experiment(), results, with_projection=zero_shot is not None)
-    new = ([name.strip() for name in zero_shot.split(",")], experiment()) if zero_shot is not None else None
+    folder = student or api.best_student(
+        api.load_experiment(experiment_file), results, with_projection=zero_shot is not None
+    )
+    new = None
+    if zero_shot is not None:
+        new = ([name.strip() for name in zero_shot.split(",")], _experiment("whose teacher speaks", experiment_file))
     stage.run(folder, images or [], to, top, workers, new)
 
 
@@ -266,10 +279,10 @@ def export(
     """A student as others use it: safetensors, card and model card; ONNX, torch.export, int8, checked on real images."""
     _require_one(student, best)
     formats = [one.value for one in format or []]
-    experiment = partial(api.load_experiment, experiment_file)
     with _extra("export"):
-        folder = student or api.best_student(experiment(), results)
-        api.export_student(folder, to, formats, experiment() if formats else None)
+        folder = student or api.best_student(api.load_experiment(experiment_file), results)
+        plan = _experiment("on whose images formats are checked", experiment_file) if formats else None
+        api.export_student(folder, to, formats, plan)
 
 
 @app.command()
@@ -337,7 +350,7 @@ def cache_verify(
 
 
 @cache.command("repair")
-def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = CORES) -> None:
+def cache_repair(experiment_file: ExperimentFile = DEFAULT, workers: Workers = None) -> None:
     """Compute what is damaged again, and nothing else, with the teacher and images of the experiment."""
     from pipeline.stages import cache_checks as stage
 
@@ -358,6 +371,7 @@ def cache_search(
     sample: Annotated[str | None, typer.Option(help="The key of a sample, or the beginning of its id.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=MOST, help="How many.")] = 12,
     sheet: Annotated[Path, typer.Option(help="The contact sheet of what was found, PNG.")] = Path("contact-sheet.png"),
+    copies: Annotated[Path | None, typer.Option(help="A folder for copies, <domain>/<class>/<image>.")] = None,
     exact_up_to: Exact = EXACT_UP_TO,
     experiment_file: ExperimentFile = DEFAULT,
 ) -> None:
@@ -366,7 +380,7 @@ def cache_search(
 
     plan = api.load_experiment(experiment_file)
     asked = stage.opened(plan, exact_up_to)
-    stage.search(plan, asked, stage.question(plan, asked, text, image, sample), k, sheet)
+    stage.search(plan, asked, stage.question(plan, asked, text, image, sample), k, sheet, copies)
 
 
 @cache.command("probe")

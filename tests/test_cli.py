@@ -141,7 +141,7 @@ def test_ctrl_c_ends_a_stage_with_one_true_sentence_and_no_orphans(ready, comman
 
 def test_a_signal_that_whoever_started_it_ignores_stays_ignored(ready):
     """As `nohup` does with the end of a session."""
-    change(ready, "students/small.yaml", steps=400, evaluate_every=400)
+    change(ready, "students/small.yaml", steps=40, evaluate_every=40)
     command = [sys.executable, "-m", "pipeline.cli", "student", "--held-out", "ink", "--method", "erm"]
     running = subprocess.Popen(["nohup", *command], cwd=ready, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     for line in running.stderr:

@@ -147,6 +147,10 @@ def test_own_images_and_then_the_quickstart_run_as_they_stand(installed, photos,
     assert (photos / "configs/exclude/mine.txt").is_file()
     for words in ("add -A", "-c user.name=t -c user.email=t@example.org commit -qm start"):
         subprocess.run(["git", *words.split()], cwd=photos, env=environment, check=True)
+    # Nothing but what is the user's own went to git.
+    listed = subprocess.run(["git", "ls-files"], cwd=photos, capture_output=True, text=True, check=True).stdout.split()
+    assert "dvc.lock" in listed
+    assert not [name for name in listed if name.startswith(("cache/", "results/", "photos/"))]
     run_page("quickstart.md", photos, environment)
     for name in ("answers.csv", "export/student.onnx", "found.png"):
         assert (photos / name).is_file()

@@ -29,8 +29,9 @@ class Outcome:
 
 
 def read(results: Path, key: TrialKey, card: dict[str, Any]) -> Outcome:
-    """Raises InputError where the trial's history is missing or damaged."""
+    """Raises InputError where the trial's history or predictions are missing or damaged."""
     folder = key.folder(results)
+    predictions.require(folder / files.PREDICTIONS)
     return Outcome(key, folder, card, files.read_history(folder), files.read_times(folder))
 
 

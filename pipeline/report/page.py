@@ -10,7 +10,6 @@ from markupsafe import Markup, escape
 
 from pipeline.report import figures, series
 from pipeline.report.details import Details
-from pipeline.report.figures import Figure
 from pipeline.report.headline import Headline
 from pipeline.report.measures import largest_confusions
 from pipeline.report.outcome import Group
@@ -43,12 +42,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Page:
-    """`about` and `provenance` are names with what is said of them; `commands` make the page again."""
+    """`about` and `provenance` are names with what is said of them; `leaks` make a result worthless, `gaps` make it less;
+    `commands` make the page again."""
 
     title: str
     about: Mapping[str, str]
     verdict: str
     headline: Headline
+    leaks: Sequence[str]
     gaps: Sequence[str]
     groups: Sequence[Group]
     details: Sequence[Details]
@@ -100,7 +101,7 @@ def _code(text: str) -> Markup:
     )
 
 
-def _each(make: Callable[[int, Any], Figure | None], items: Sequence[Any]) -> list[Figure]:
+def _each(make: Callable[[int, Any], Markup | None], items: Sequence[Any]) -> list[Markup]:
     return [figure for number, item in enumerate(items) if (figure := make(number, item))]
 
 

@@ -12,6 +12,10 @@ _PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=T
     """\
 {{ about }}
 
+{% for leak in leaks %}
+**Leak:** {{ leak }}.
+
+{% endfor %}
 | held out | {{ methods | join(" | ") }} |
 |---|{{ "---|" * methods | length }}
 {% for row in rows %}
@@ -59,19 +63,19 @@ def tabulate(found: Accuracies) -> dict[str, dict[str, Cell | None]]:
     }
 
 
-def page(about: str, table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:
-    """The table as Markdown, below a line that says of what it is, and above the lines that say what is missing."""
+def page(about: str, leaks: list[str], table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:
+    """The table as Markdown, below a line that says of what it is and those of leaks, above the lines of what is missing."""
     methods = list(next(iter(table.values())))
     rows = [{"name": name, "cells": [str(c) if c else "–" for c in cells.values()]} for name, cells in table.items()]
-    return _PAGE.render(about=about, methods=methods, rows=rows, missing=missing)
+    return _PAGE.render(about=about, leaks=leaks, methods=methods, rows=rows, missing=missing)
 
 
-def gap_lines(done: int, missing: int, outdated: int, command: str) -> list[str]:
+def gap_lines(done: int, wanted: int, outdated: int, command: str) -> list[str]:
     """Nothing where every wanted trial is there; else n of N, what is left out and why, and the command that fills the gap."""
-    if not missing + outdated:
+    if done == wanted:
         return []
     others = f" {outdated} more were made from other settings, samples or caches, and are left out." if outdated else ""
-    return ["", f"{done} of {done + missing + outdated} trials are done.{others} `{command}` runs the rest."]
+    return ["", f"{done} of {wanted} trials are done.{others} `{command}` runs the rest."]
 
 
 def plain(table: dict[str, dict[str, Cell | None]]) -> dict[str, dict[str, float]]:

@@ -21,7 +21,10 @@ def require_data_set(found: Sequence[Found], domains: Sequence[str], classes: Se
     require_names(domains, classes)
     present = {place.class_name for place in found}
     if unknown := sorted(present - set(classes)):
-        raise InputError(f"class `{unknown[0]}` is not among the configuration's `classes` ({', '.join(classes)})")
+        raise InputError(
+            f"class `{unknown[0]}` is not among the configuration's `classes` ({', '.join(classes)}); name it "
+            "there, or take its images out"
+        )
     if ghosts := [name for name in classes if name not in present]:
         raise InputError(
             f"class `{ghosts[0]}` of the configuration's `classes` has no image in any domain; take it out"
@@ -79,6 +82,19 @@ def copies(samples: Sequence[Sample]) -> Iterator[str]:
         if clashes:
             example = " and ".join(sample.key for sample in clashes[0][:2])
             yield f"{len(clashes)} pictures stand under several {what}, first {example}"
+
+
+def leaks(samples: Sequence[Sample], held_out: Sequence[str]) -> Iterator[str]:
+    """Held-out domains of which a picture also stands in another domain, byte for byte."""
+    for domain in held_out:
+        elsewhere = {sample.id: sample.key for sample in samples if sample.domain != domain}
+        own = [sample for sample in samples if sample.domain == domain]
+        if seen := [sample for sample in own if sample.id in elsewhere]:
+            yield (
+                f"{len(seen)} of {len(own)} pictures of held-out domain `{domain}` also stand in another domain, first "
+                f"{seen[0].key} and {elsewhere[seen[0].id]}: its accuracy is not of unseen pictures; `scmd cache duplicates "
+                "--exclude FILE` writes a list of what to leave out"
+            )
 
 
 def oddities(found: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """Which trials of an experiment are done, and which are to be run: one rule for all who ask."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.progress import warn
-from pipeline.stage_two.materials import Assignment, Materials, made_from
-from pipeline.trials.files import is_of, read_card
+from pipeline.stage_two.materials import Assignment
+from pipeline.trials.files import is_of, read_card, require_files
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,25 @@ class Standing:
         return [*self.missing, *self.outdated]
 
 
-def look(results: Path, materials: Materials, assignments: Sequence[Assignment]) -> Standing:
-    """A damaged card is said, and its trial counts as one made from other things."""
+def look(
+    results: Path, assignments: Sequence[Assignment], expected: Callable[[Assignment], dict[str, Any]]
+) -> Standing:
+    """`expected` is what a trial's card must say (`materials.made_from`). Damaged cards and missing files are said, and their
+    trials count as made from other things."""
     done, missing, outdated = {}, [], []
     for one in assignments:
+        folder = one.key.folder(results)
         try:
-            card = read_card(one.key.folder(results))
+            card = read_card(folder)
+            if card is not None:
+                require_files(folder, card)
         except InputError as error:
             warn(str(error))
             outdated.append(one)
             continue
         if card is None:
             missing.append(one)
-        elif is_of(card, made_from(materials, one.key, one.method, one.settings)):
+        elif is_of(card, expected(one)):
             done[one] = card
         else:
             outdated.append(one)

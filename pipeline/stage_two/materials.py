@@ -49,27 +49,29 @@ def gather(
     return Materials(dataset, samples, open_matching(cache_folder, teacher, samples), teacher.views, student, size)
 
 
-def made_from(materials: Materials, key: TrialKey, method: str, settings: MethodSettings) -> dict[str, Any]:
+def made_from(materials: Materials, one: Assignment) -> dict[str, Any]:
     """The part of a trial's card that says what it was made from: where two trials differ here, they are two results.
 
     Devices, library versions and the number of workers are not in it.
     """
-    model = materials.student.model
-    file = weights_file(model.backbone, model.pretrained)
     return {
-        "trial": vars(key),
-        "method": {"name": method, "version": METHODS[method].version, **settings.model_dump(mode="json")},
-        "student": materials.student.model_dump(mode="json", exclude={"workers"}),
-        "input": {
-            "size": materials.size,
-            "resize": "squash, bilinear",
-            "mean": list(model.mean),
-            "std": list(model.std),
-        },
-        "dataset": materials.dataset,
+        **configured(materials.dataset, materials.student, materials.size, materials.views, one),
         "samples": samples_digest(materials.samples),
         "teacher_cache": materials.cache.identity_digest,
-        "views": materials.views,
+    }
+
+
+def configured(dataset: str, student: StudentSettings, size: int, views: int, one: Assignment) -> dict[str, Any]:
+    """What of it the configurations alone decide."""
+    model = student.model
+    file = weights_file(model.backbone, model.pretrained)
+    return {
+        "trial": vars(one.key),
+        "method": {"name": one.method, "version": METHODS[one.method].version, **one.settings.model_dump(mode="json")},
+        "student": student.model_dump(mode="json", exclude={"workers"}),
+        "input": {"size": size, "resize": "squash, bilinear", "mean": list(model.mean), "std": list(model.std)},
+        "dataset": dataset,
+        "views": views,
         # Where they are not on this machine, that a trial began with them is taken on trust.
         **({"starting_weights_sha256": file_digest(file)} if file else {}),
         "training_version": TRAINING_VERSION,

@@ -56,7 +56,7 @@ def run(
     assert trial.chosen is not None
     backbone, metrics = materials.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
     card = {
-        **made_from(materials, key, assignment.method, assignment.settings),
+        **made_from(materials, assignment),
         "classes": list(materials.samples.classes),
         "domains": list(materials.samples.domains),
         "teacher": _teacher(materials),
@@ -75,7 +75,12 @@ def run(
             times=times,
             history=trial.history,
             predictions=predictions.table(
-                judged, trial.chosen.predictions, answers.zero_shot, trial.drawn, trial.selected
+                [sample.id for sample in materials.samples.rows],
+                judged,
+                trial.chosen.predictions,
+                answers.zero_shot,
+                trial.drawn,
+                trial.selected,
             ),
         ),
     )

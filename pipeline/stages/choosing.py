@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cache import reader
 from pipeline.errors import InputError
 from pipeline.progress import say
+from pipeline.samples import table
 from pipeline.stage_two import current
+from pipeline.stage_two.materials import configured, made_from
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.trials.files import PROJECTION
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
+    from pipeline.stage_two.current import Standing
 
 
 def best(plan: Plan, results: Path, *, with_projection: bool) -> Path:
@@ -21,10 +26,12 @@ def best(plan: Plan, results: Path, *, with_projection: bool) -> Path:
 
     Says which and why. Raises InputError where no trial is current, or none has a projection.
     """
-    standing = current.look(results, gathered(plan), [assigned(plan, key) for key in plan.experiment.trials()])
+    standing = _standing(plan, results)
     if not standing.done:
+        others = f"; {len(standing.outdated)} that are here were made from other things" if standing.outdated else ""
         raise InputError(
-            f"{results}: no finished trial of this experiment here; run `{plan.command('students', results)}` first"
+            f"{results}: no finished trial of this experiment here{others}; run `{plan.command('students', results)}`, or name "
+            "one by its folder (`--student`)"
         )
     able = {
         one: card
@@ -43,3 +50,13 @@ def best(plan: Plan, results: Path, *, with_projection: bool) -> Path:
         f"({card['metrics']['validation']:.1%}); the held-out domain has no part in the choice"
     )
     return one.key.folder(results)
+
+
+def _standing(plan: Plan, results: Path) -> Standing:
+    """Of the experiment's trials. Without samples or cache, as where the results alone were pulled, configurations decide."""
+    assignments = [assigned(plan, key) for key in plan.experiment.trials()]
+    if table.stands(plan.samples_folder) and reader.exists(plan.cache_folder):
+        return current.look(results, assignments, partial(made_from, gathered(plan)))
+    say("samples or teacher cache are not here: which trials are current is told by their settings alone")
+    name, size, views = plan.experiment.dataset, plan.experiment.pixels.size, plan.teacher.views
+    return current.look(results, assignments, partial(configured, name, plan.student, size, views))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.matching import open_matching
@@ -18,17 +20,17 @@ from pipeline.queries import duplicates, index, sheet
 from pipeline.queries.features import Features, features
 from pipeline.queries.probe import probe
 from pipeline.samples import building, loading, table
+from pipeline.samples.folders import SUFFIXES
 from pipeline.samples.images import UnreadableError, decode
 from pipeline.samples.splits import is_out
 from pipeline.teacher.zero_shot import unit
-from pipeline.writing import replace_text
+from pipeline.writing import replace_text, replacing, require_room
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from pipeline.experiment.places import Plan
     from pipeline.queries.duplicates import Pair
     from pipeline.queries.index import Index
+    from pipeline.samples.loading import Loader
     from pipeline.samples.table import Sample, Samples
     from pipeline.teacher.clip import Clip
 
@@ -99,19 +101,36 @@ def nearest(asked: Asked, question: np.ndarray, k: int) -> list[tuple[Sample, fl
     return [(asked.features.samples[row], score) for row, score in pairs if row >= 0]
 
 
-def search(plan: Plan, asked: Asked, question: np.ndarray, k: int, to: Path) -> None:
-    """Lists the nearest, and writes a contact sheet of them where their images are here."""
+def search(plan: Plan, asked: Asked, question: np.ndarray, k: int, to: Path, copies: Path | None) -> None:
+    """Lists the nearest, writes a contact sheet of them where their images are here, and their files below `copies`."""
     found = nearest(asked, question, k)
     load = loading.of_rows(plan.dataset, [sample for sample, _ in found], exif=asked.samples.exif)
-    pictures = [_picture(load, at) for at in range(min(len(found), MOST_SHOWN))]
+    pictures = [loading.where_there(load, at) for at in range(min(len(found), MOST_SHOWN))]
     if any(pictures):
         captions = [f"{score:.3f}  {one.class_name}\n{one.domain}\n{_key(one)}" for one, score in found]
         sheet.write(pictures, captions[:MOST_SHOWN], to)
         say(f"contact sheet in {to}")
     else:
         warn("the images are not here: there is no contact sheet")
+    if copies:
+        _copy(load, [sample for sample, _ in found], copies)
     for sample, score in found:
         show(f"{score:.3f}  {_key(sample)}  {sample.domain}  {sample.class_name}  {sample.id[:12]}")
+
+
+def _copy(load: Loader, samples: list[Sample], to: Path) -> None:
+    """Files `to/domain/class/name`. Raises InputError where one cannot be read, ResourceError where one cannot be written."""
+    require_room(to)
+    for at, sample in enumerate(samples):
+        data, name = load.data(at), Path(sample.key.removeprefix(f"{sample.domain}/{sample.class_name}/"))
+        plain = re.sub("[/#]", "-", str(name))
+        if name.suffix.lower() not in SUFFIXES:
+            plain = f"{plain}.{str(Image.open(io.BytesIO(data)).format).lower()}"
+        file = to / sample.domain / sample.class_name / plain
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as partial:
+            partial.write_bytes(data)
+    say(f"{len(samples)} files in {to}")
 
 
 def probed(asked: Asked, k: int) -> None:
@@ -158,7 +177,7 @@ def _alike(plan: Plan, asked: Asked, pairs: list[Pair], least: float) -> list[Pa
     of = list(dict.fromkeys(sample for pair in pairs for sample in (pair.one, pair.other)))
     load = loading.of_rows(plan.dataset, of, exif=asked.samples.exif)
     patterns = {
-        sample: None if (picture := _picture(load, at)) is None else duplicates.pattern(picture)
+        sample: None if (picture := loading.where_there(load, at)) is None else duplicates.pattern(picture)
         for at, sample in enumerate(of)
     }
     kept, unseen = [], 0
@@ -178,12 +197,6 @@ def _told(sample: Sample) -> str:
 
 def _key(sample: Sample) -> str:
     return sample.key if sample.key.isprintable() else repr(sample.key)
-
-
-def _picture(load: Callable[[int], Image.Image], at: int) -> Image.Image | None:
-    with suppress(InputError):
-        return load(at)
-    return None
 
 
 def _teacher(plan: Plan) -> Clip:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,15 @@ from pipeline.report.accuracies import AVERAGE, ZERO_SHOT, Accuracies, accuracie
 from pipeline.report.details import details
 from pipeline.report.headline import headline
 from pipeline.report.verdict import sentence
-from pipeline.samples import loading
+from pipeline.samples import judging, loading
 from pipeline.stage_two import current
+from pipeline.stage_two.materials import made_from
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.writing import replace_text
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
+    from pipeline.report.outcome import Outcome
     from pipeline.report.page import Page
     from pipeline.stage_two.current import Standing
     from pipeline.stage_two.materials import Materials
@@ -28,20 +32,21 @@ if TYPE_CHECKING:
 def run(plan: Plan, results: Path) -> Accuracies:
     """`report.html`, `.md`, `.json`, plots, and the table on the terminal. Raises InputError where no trial is current."""
     matrix, materials = plan.experiment.matrix, gathered(plan)
-    standing = current.look(results, materials, [assigned(plan, key) for key in plan.experiment.trials()])
-    if not standing.done:
+    assignments = [assigned(plan, key) for key in plan.experiment.trials()]
+    standing = current.look(results, assignments, partial(made_from, materials))
+    outcomes, damaged = _read(plan, results, standing)
+    if not outcomes:
         raise InputError(
             f"{results}: no finished trial of this experiment here; run `{plan.command('students', results)}` first"
         )
-    found = accuracies(
-        {one.key: card["metrics"] for one, card in standing.done.items()}, matrix.held_out, matrix.method
-    )
+    found = accuracies({one.key: one.card["metrics"] for one in outcomes}, matrix.held_out, matrix.method)
     cells = table.tabulate(found)
-    missing, outdated = len(standing.missing), len(standing.outdated)
-    gaps = table.gap_lines(len(standing.done), missing, outdated, plan.command("students", results))
+    counts = len(outcomes), len(assignments), len(standing.outdated)
+    gaps = [*table.gap_lines(*counts, plan.command("students", results)), *damaged]
     about = ", ".join(f"{name} {said}" for name, said in _about(plan, "`").items())
-    text = table.page(f"{about[0].upper()}{about[1:]}.", cells, gaps)
-    shown = _page(plan, materials, results, standing, found, gaps)
+    leaks = list(judging.leaks(materials.samples.rows, matrix.held_out))
+    text = table.page(f"{about[0].upper()}{about[1:]}.", leaks, cells, gaps)
+    shown = _page(plan, materials, results, outcomes, found, leaks, gaps)
     files = {
         "report.md": text,
         "report.json": json.dumps(table.plain(cells), indent=1) + "\n",
@@ -54,6 +59,20 @@ def run(plan: Plan, results: Path) -> Accuracies:
     show(text)
     say(f"in {results / 'report.md'}; with plots and samples in {results / 'report.html'}")
     return found
+
+
+def _read(plan: Plan, results: Path, standing: Standing) -> tuple[list[Outcome], list[str]]:
+    """What the current trials left; and of each whose files are damaged a sentence with the command that runs it again."""
+    outcomes, damaged = [], []
+    for one, card in standing.done.items():
+        try:
+            outcomes.append(outcome.read(results, one.key, card))
+        except InputError as error:
+            which = shlex.join(
+                ["--held-out", one.key.held_out, "--method", one.key.method, "--trial", str(one.key.trial)]
+            )
+            damaged.append(f"{one.key} is left out: {error}: `{plan.command('student', results)} {which}`.")
+    return outcomes, damaged
 
 
 def _plots(shown: Page) -> dict[str, str]:
@@ -79,10 +98,16 @@ def _about(plan: Plan, quote: str = "") -> dict[str, str]:
 
 
 def _page(
-    plan: Plan, materials: Materials, results: Path, standing: Standing, found: Accuracies, gaps: list[str]
+    plan: Plan,
+    materials: Materials,
+    results: Path,
+    outcomes: list[Outcome],
+    found: Accuracies,
+    leaks: list[str],
+    gaps: list[str],
 ) -> Page:
     samples, matrix = materials.samples, plan.experiment.matrix
-    groups = outcome.grouped([outcome.read(results, one.key, card) for one, card in standing.done.items()])
+    groups = outcome.grouped(outcomes)
     average = found[AVERAGE]
     load = loading.of_rows(plan.dataset, samples.rows, exif=samples.exif)
     return page.Page(
@@ -90,12 +115,13 @@ def _page(
         about=_about(plan),
         verdict=sentence({name: average[name] for name in matrix.method}, average[ZERO_SHOT], matrix.held_out),
         headline=headline(found),
+        leaks=leaks,
         gaps=gaps,
         groups=groups,
         details=[details(group, samples.rows, samples.classes, load) for group in groups[: page.MOST_DETAILS]],
         domains=samples.domains,
         classes=samples.classes,
         stage_one=told.cost_of_cache(materials.cache),
-        provenance=told.provenance(materials.cache, list(standing.done.values())),
+        provenance=told.provenance(materials.cache, [one.card for one in outcomes]),
         commands=[plan.command(stage, results) for stage in ("run", "report")],
     )

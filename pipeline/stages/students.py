@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from pipeline.engine.device import device
 from pipeline.errors import InputError
 from pipeline.progress import say
 from pipeline.stage_two import current, running, side_by_side
+from pipeline.stage_two.materials import made_from
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.trials.key import TrialKey
 
@@ -34,7 +36,7 @@ def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:
     """Runs the trials that are not current; returns those that failed."""
     materials = gathered(plan)
     assignments = [assigned(plan, key) for key in plan.experiment.trials()]
-    standing = current.look(results, materials, assignments)
+    standing = current.look(results, assignments, partial(made_from, materials))
     for assignment in standing.todo:
         running.sources_of(materials, assignment)
     # By the matrix, not by what is left to do: with other threads a trial's last digits would depend on its neighbours.

@@ -112,6 +112,7 @@ def page_of(outcomes: Sequence[Outcome], sizes: Sizes) -> page.Page:
         about={"data set": "noise"},
         verdict=sentence({name: found[AVERAGE][name] for name in methods}, found[AVERAGE][ZERO_SHOT], domains),
         headline=headline(found),
+        leaks=[],
         gaps=[],
         groups=groups,
         details=_details(groups, sizes),
@@ -185,5 +186,10 @@ def _answers(random: np.random.Generator, judged: EvaluationSet, sizes: Sizes) -
     said = ZeroShot(random.integers(0, sizes.classes, sizes.samples), random.random(sizes.samples).astype(np.float16))
     losses = np.zeros(sizes.samples, np.float32)
     return predictions.table(
-        judged, Predictions(answers, probabilities.astype(np.float16), losses), said, drawn, drawn // 2
+        [f"{row:064x}" for row in range(sizes.samples)],
+        judged,
+        Predictions(answers, probabilities.astype(np.float16), losses),
+        said,
+        drawn,
+        drawn // 2,
     )

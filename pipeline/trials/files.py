@@ -27,7 +27,7 @@ CARD = "card.json"
 WEIGHTS, PROJECTION, PREDICTIONS = "student.safetensors", "projection.safetensors", "predictions.parquet"
 HISTORY, METRICS = "history.json", "metrics.json"
 # Goes up when a finished trial leaves other files, or other things in them.
-FORMAT = 3
+FORMAT = 4
 # Of its metrics those that differ from run to run.
 TIMES = ("seconds", "seconds_evaluating")
 # What `report` reads of a card's metrics.
@@ -119,6 +119,13 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not the card of a finished trial; the trial is to be run again") from error
     return dict(card)
+
+
+def require_files(folder: Path, card: Mapping[str, Any]) -> None:
+    """Raises InputError where a file of a finished trial is gone."""
+    names = [WEIGHTS, PREDICTIONS, HISTORY, *([PROJECTION] if "projection_sha256" in card else [])]
+    if gone := [name for name in names if not (folder / name).is_file()]:
+        raise InputError(f"{folder / gone[0]}: missing, while the trial's card is there; the trial is to be run again")
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """`predictions.parquet`: what a trial's chosen checkpoint answers to every sample, and how often it learnt from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,16 +32,22 @@ class Answers:
 
 
 def table(
-    judged: EvaluationSet, predictions: Predictions, zero_shot: ZeroShot, drawn: np.ndarray, selected: np.ndarray
+    ids: Sequence[str],
+    judged: EvaluationSet,
+    predictions: Predictions,
+    zero_shot: ZeroShot,
+    drawn: np.ndarray,
+    selected: np.ndarray,
 ) -> pa.Table:
-    """A row a sample of `samples.parquet`, in its order: `row`, `domain`, `split` (in or out), `label`, `answer`, `probabilities`
-    (C half-precision numbers), the teacher's `teacher_answer` and `teacher_probability`, and over the whole trial how often it
-    was `drawn` and `selected`, as not all that is drawn is learnt from."""
+    """A row a sample of `samples.parquet`, in its order: `row`, `id` (the SHA-256 of its file, 32 bytes), `domain`, `split`
+    (in or out), `label`, `answer`, `probabilities` (C half-precision numbers), the teacher's `teacher_answer` and
+    `teacher_probability`, and how often it was `drawn` and `selected` in the trial: not all that is drawn is learnt from."""
     count, classes = predictions.probabilities.shape
     flat = pa.array(predictions.probabilities.reshape(-1), pa.float16())
     return pa.table(
         {
             "row": pa.array(np.arange(count), pa.int64()),
+            "id": pa.array([bytes.fromhex(one) for one in ids], pa.binary(32)),
             "domain": pa.array([judged.names[at] for at in judged.domains], pa.string()),
             "split": pa.array(["out" if out else "in" for out in judged.out], pa.string()),
             "label": pa.array(judged.labels, pa.int32()),
@@ -59,13 +66,36 @@ def write(rows: pa.Table, path: Path) -> None:
     pq.write_table(rows, path, compression="zstd")
 
 
+def require(path: Path) -> None:
+    """Raises InputError where the file is missing, cut short, or another."""
+    try:
+        pq.read_metadata(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _not_these(path, error) from error
+
+
 def read(path: Path) -> Answers:
     """What `write` wrote. Raises InputError where the file is missing, or another."""
     try:
         parts = [_answers(batch) for batch in pq.ParquetFile(path).iter_batches(BATCH, use_threads=False)]
         return Answers(**{name: np.concatenate([part[name] for part in parts]) for name in Answers.__annotations__})
     except (pa.ArrowException, OSError, KeyError, ValueError, IndexError) as error:
-        raise InputError(f"{path}: not the predictions of a trial ({reason(error)}); run the trial again") from error
+        raise _not_these(path, error) from error
+
+
+def learnt_from(path: Path, held_out: str) -> frozenset[str]:
+    """The SHA-256 of each image that the trial learnt from: the in splits of its sources. Raises InputError as `read` does."""
+    try:
+        table = pq.read_table(path, columns=["id", "domain", "split"])
+        inside, domain = (table["split"].to_numpy() == "in", table["domain"].to_numpy())
+        taught = table["id"].to_numpy()[inside & (domain != held_out)]
+        return frozenset(one.hex() for one in taught)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise _not_these(path, error) from error
+
+
+def _not_these(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not the predictions of a trial ({reason(error)}); run the trial again")
 
 
 def _answers(batch: pa.RecordBatch) -> dict[str, np.ndarray]:

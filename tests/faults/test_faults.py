@@ -77,7 +77,7 @@ def test_many_writers_leave_what_one_leaves(tmp_path):
 def test_a_reader_during_a_write_gets_the_rows_of_one_cache(tmp_path_factory, tmp_path):
     for name in (*scenes.GROWING, "replaced"):
         scene = scenes.scene(name, tmp_path_factory.mktemp("scene"))
-        assert_none_silent(reading.while_written(scene, tmp_path / name, step=9), scene.calls // 9)
+        assert_none_silent(reading.while_written(scene, tmp_path / name, step=18), scene.calls // 18)
 
 
 def test_a_lock_left_behind_never_blocks_and_a_frozen_owner_is_named(tmp_path):

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -73,6 +74,21 @@ def test_a_folder_of_classes_gives_accuracy_and_other_folders_none(mine):
     right = sum(row["answer"] == row["label"] for row in answers if row["domain"] == "ink")
     assert f"accuracy {right / 12:.1%}: {right} of 12 images that lie in a folder of a class's name" in output
     assert "accuracy" not in ok("predict", "images/ink/hexagon", "--student", SCMD, "--workers", "0", cwd=mine)
+
+
+def test_what_it_was_trained_on_is_told_apart(mine):
+    answers = pq.read_table(mine / SCMD / "predictions.parquet").to_pylist()
+    seen = [row for row in answers if row["domain"] != "ink" and row["split"] == "in"]
+    others = [row for row in answers if row not in seen]
+    output = ok("predict", "images", "--student", SCMD, cwd=mine)
+    for rows, what in (
+        (seen, "that it was trained on, which says little"),
+        (others, "that lie in a folder of a class's"),
+    ):
+        right = sum(row["answer"] == row["label"] for row in rows)
+        assert f"accuracy {right / len(rows):.1%}: {right} of {len(rows)} images {what}" in output
+    samples = table.read(mine / "cache/toy").rows
+    assert [row["id"].hex() for row in answers] == [sample.id for sample in samples]
 
 
 def test_what_is_no_picture_is_a_row_with_the_reason(mine):
@@ -157,6 +173,30 @@ def test_best_is_by_validation_and_says_so(mine):
         f"student: {best}, ink held out, trial 0, of 2 trials the one with the highest accuracy on its source" in output
     )
     assert "the held-out domain has no part in the choice" in output
+
+
+def test_best_needs_neither_samples_nor_cache_and_names_trials_of_other_settings(mine):
+    best = ok("predict", "images/ink/disc", "--best", cwd=mine)
+    shutil.rmtree(mine / "cache")
+    without = ok("predict", "images/ink/disc", "--best", cwd=mine)
+    assert "which trials are current is told by their settings alone" in without
+    assert re.search("^student: .*", best, re.M)[0] in without
+    change(mine, "students/small.yaml", steps=7)
+    told = refused("predict", "images/ink/disc", "--best", cwd=mine)
+    assert "no finished trial of this experiment here; 2 that are here were made from other things" in told
+    assert "run `scmd students`, or name one by its folder (`--student`)" in told
+
+
+def test_new_names_and_formats_without_an_experiment_say_which_is_missing(mine, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    student = ("--student", str(mine / SCMD))
+    for command, why in (
+        (("predict", str(mine / "images/ink"), *student, "--zero-shot", "a, b"), "whose teacher speaks"),
+        (("export", *student, "--format", "onnx"), "on whose images formats are checked"),
+    ):
+        told = refused(*command, cwd=elsewhere)
+        assert f"there is no configs/experiment.yaml here: name the experiment {why} by `--experiment`" in told
 
 
 def test_faults_are_one_sentence(mine):

@@ -17,7 +17,7 @@ from pipeline.queries.features import Features
 from pipeline.queries.probe import probe
 from pipeline.samples import table
 from pipeline.samples.table import Sample
-from tests.conftest import change, ok, refused
+from tests.conftest import change, files, ok, refused, run_scmd
 
 
 def unit_rows(seed: int, count: int, width: int = 8) -> np.ndarray:
@@ -187,6 +187,13 @@ def test_a_picture_finds_its_own_sample_and_a_text_what_brute_force_finds(mine, 
     assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], abs=1e-3)
 
 
+def test_copies_are_the_files_by_domain_and_class(mine):
+    ok("cache", "search", "--sample", "ink/disc/0.png", "-k", "36", "--copies", "found", cwd=mine)
+    assert files(mine / "found") == files(mine / "images")
+    (mine / "images/ink/disc/0.png").unlink()
+    assert "is missing" in refused("cache", "search", "--text", "a", "-k", "36", "--copies", "more", cwd=mine)
+
+
 def test_questions_that_cannot_be_asked_are_one_sentence(mine):
     assert "say what to look for" in refused("cache", "search", cwd=mine)
     assert "say what to look for" in refused("cache", "search", "--text", "a", "--sample", "b", cwd=mine)
@@ -230,8 +237,6 @@ def test_without_images_near_pairs_are_told_by_their_features_and_that_is_said(m
     shutil.rmtree(mine / "images")
     done = ok("cache", "duplicates", "--near", "1", cwd=mine)
     assert "0 exact and" in done
-    from tests.conftest import run_scmd
-
     many = run_scmd("cache", "duplicates", "--near", "0.5", cwd=mine)
     assert re.search(r"of \d+ near pairs the images are not here: they are listed by their features alone", many.stderr)
 

@@ -37,19 +37,19 @@ def test_the_average_is_taken_trial_by_trial_over_whole_trials():
 
 
 def test_a_gap_is_named_with_what_is_left_out_and_the_command_that_fills_it():
-    assert table.gap_lines(2, 0, 0, "scmd students") == []
-    lines = table.gap_lines(1, 2, 3, "scmd students --experiment configs/x.yaml")
+    assert table.gap_lines(2, 2, 0, "scmd students") == []
+    lines = table.gap_lines(1, 6, 3, "scmd students --experiment configs/x.yaml")
     left_out = "3 more were made from other settings, samples or caches, and are left out."
     assert lines == [
         "",
         f"1 of 6 trials are done. {left_out} `scmd students --experiment configs/x.yaml` runs the rest.",
     ]
-    assert table.gap_lines(1, 1, 0, "scmd students")[1] == "1 of 2 trials are done. `scmd students` runs the rest."
+    assert table.gap_lines(1, 2, 0, "scmd students")[1] == "1 of 2 trials are done. `scmd students` runs the rest."
 
 
 def test_the_page_is_a_markdown_table():
     cells = tabulated({("a", "erm", 0): 0.25}, ["a"], ["erm", "kd"])
-    about, _, *lines = table.page("Data set `a`.", cells, []).splitlines()
+    about, _, *lines = table.page("Data set `a`.", [], cells, []).splitlines()
     assert about == "Data set `a`."
     assert lines[0] == "| held out | teacher zero-shot | erm | kd |"
     assert lines[2] == "| a | 90.0 (1) | 25.0 (1) | – |"

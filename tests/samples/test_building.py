@@ -93,6 +93,24 @@ def test_a_class_that_only_some_domains_have_is_allowed_with_a_warning():
     ]
 
 
+def test_a_class_that_the_configuration_does_not_name_says_what_to_do():
+    with pytest.raises(
+        InputError, match=r"class `square` is not among .* \(disc, star\); name it there, or take its images"
+    ):
+        build(entries(), classes=("disc", "star"))
+
+
+def test_a_held_out_domain_that_leaks_is_told():
+    copied = entries(ink_disc_0=png("clay", "disc", 0))
+    samples, _ = build(copied)
+    (told,) = judging.leaks(samples.rows, ["ink"])
+    assert told.startswith(
+        "1 of 2 pictures of held-out domain `ink` also stand in another domain, first ink/disc/0 and clay/disc/0:"
+    )
+    assert [line.split(" pictures")[0] for line in judging.leaks(samples.rows, ["clay", "ink"])] == ["1 of 2", "1 of 2"]
+    assert not list(judging.leaks(build(entries())[0].rows, ["clay", "ink"]))
+
+
 def test_a_class_of_which_nothing_can_be_read_is_refused_with_the_first_reason():
     with pytest.raises(
         InputError, match=r"none of the images of class `disc` can be read \(the first, clay/disc/0: empty"

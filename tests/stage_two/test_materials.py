@@ -19,15 +19,11 @@ def opened(made, monkeypatch):
     return plan, gathered(plan), assigned(plan, plan.experiment.key("ink", "scmd", 0))
 
 
-def told(materials, assignment) -> dict:
-    return made_from(materials, assignment.key, assignment.method, assignment.settings)
-
-
 def test_what_changes_a_number_changes_it_and_workers_do_not(opened, monkeypatch):
     _, materials, one = opened
-    before = told(materials, one)
+    before = made_from(materials, one)
     student = materials.student
-    assert told(replace(materials, student=student.model_copy(update={"workers": 9})), one) == before
+    assert made_from(replace(materials, student=student.model_copy(update={"workers": 9})), one) == before
     others = [
         (replace(materials, student=student.model_copy(update={"steps": 7})), one),
         (replace(materials, size=32), one),
@@ -37,9 +33,9 @@ def test_what_changes_a_number_changes_it_and_workers_do_not(opened, monkeypatch
         (materials, replace(one, key=replace(one.key, trial=1))),
         (materials, replace(one, settings=one.settings.model_copy(update={"lambda1": 0.1}))),
     ]
-    assert all(told(*other) != before for other in others)
+    assert all(made_from(*other) != before for other in others)
     monkeypatch.setattr(METHODS["scmd"], "version", 2)
-    assert told(materials, one) != before
+    assert made_from(materials, one) != before
 
 
 def test_the_weights_that_a_student_starts_from_are_told_by_their_content(opened, tmp_path):
@@ -50,7 +46,7 @@ def test_the_weights_that_a_student_starts_from_are_told_by_their_content(opened
     seen = []
     for content in (b"one", b"other"):
         file.write_bytes(content)
-        seen.append(told(materials, one))
+        seen.append(made_from(materials, one))
     assert seen[0]["student"] == seen[1]["student"]
     assert seen[0] != seen[1]
 
@@ -59,6 +55,8 @@ def test_another_cache_is_another_material(opened):
     plan, materials, one = opened
     samples = table.read(plan.samples_folder)
     again = gather("toy", samples, plan.cache_folder, plan.teacher, plan.student, 24)
-    assert told(again, one) == told(materials, one)
+    assert made_from(again, one) == made_from(materials, one)
     attributes = materials.cache.attributes.model_copy(update={"identity_digest": "0" * 64})
-    assert told(replace(materials, cache=replace(materials.cache, attributes=attributes)), one) != told(materials, one)
+    assert made_from(replace(materials, cache=replace(materials.cache, attributes=attributes)), one) != made_from(
+        materials, one
+    )
