@@ -1,12 +1,13 @@
 """Which weights are evaluated and shipped. The student's own rule is EoA's simple moving average; a method may have another."""
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol, cast
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, update_bn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_swa_multi_avg_fn, update_bn
 
 from pipeline.config import Section
 from pipeline.errors import ConfigError
@@ -43,8 +44,8 @@ class Averaging(Protocol):
     @property
     def model(self) -> Shipped: ...
 
-    def update(self, model: Shipped) -> None:
-        """Takes in the weights after one more update."""
+    def update(self) -> None:
+        """Takes in the weights after one more update of the network that it was made for."""
         ...
 
     def renew_statistics(self, images: Iterable[Tensor], device: torch.device) -> None:
@@ -65,22 +66,36 @@ class Averaging(Protocol):
 
 
 class RunningMean:
-    """Until update `first` the current weights; from then on the uniform mean of those after updates `first` … now."""
+    """Until update `first` the current weights; from then on the uniform mean of those after updates `first` … now.
+
+    Buffers are averaged as weights are; those that count are the current ones. (torch's `AveragedModel` asks the device at every
+    step how many it has averaged, and waits for the answer.)
+    """
 
     def __init__(self, model: Shipped, first: int) -> None:
         self.first = first
         self.updates = 0
-        self._average = AveragedModel(model, avg_fn=_mean, use_buffers=True)
+        self._average = copy.deepcopy(model).requires_grad_(False)
+        # Tensors keep their places; to look them up in a deep network takes milliseconds, and this is done at every step.
+        pairs = list(zip(_tensors(self._average), _tensors(model), strict=True))
+        self._numbers = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self._take_in = get_swa_multi_avg_fn()
 
     @property
     def model(self) -> Shipped:
-        return cast(Shipped, self._average.module)
+        return self._average
 
-    def update(self, model: Shipped) -> None:
+    @torch.no_grad()
+    def update(self) -> None:
         self.updates += 1
-        if self.updates <= self.first:
-            self._average.n_averaged.zero_()
-        self._average.update_parameters(model)
+        for average, current in self._counters:
+            average.copy_(current)
+        averages, currents = zip(*self._numbers, strict=True)
+        if self.updates > self.first:
+            self._take_in(averages, currents, self.updates - self.first)
+        else:
+            torch._foreach_copy_(averages, currents)
 
     def renew_statistics(self, images: Iterable[Tensor], device: torch.device) -> None:
         update_bn(images, self._average, device)
@@ -99,5 +114,6 @@ class RunningMean:
         self._average.load_state_dict({name: tensor for name, tensor in state.items() if name != "updates"})
 
 
-def _mean(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-    return average + (current - average) / (count + 1) if average.is_floating_point() else current
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()

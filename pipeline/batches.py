@@ -1,6 +1,7 @@
 """What a step learns from, and what the student says to it: two records that travel."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ SHARED = frozenset({"text", "template_text"})
 
 
 class Batch:
-    """B samples as tensors. Pictures and labels always; of the rest what the method's `needs` names, and nothing else.
+    """B samples as tensors. Pictures, labels and rows always; of the rest what the method's `needs` names, and nothing else.
 
     `images` (B, 3, H, W) normalised float32, `labels` (B,) int64, `teacher_logits` (B, C) and `teacher_features` (B, D)
     float32 of the very views shown (features not normalised), `domains` (B,) int64 among the sources, `rows` (B,) int64 in
@@ -56,8 +57,20 @@ class Outputs:
     log_scale: Tensor
 
 
+def on_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """The same numbers; to a GPU from pinned memory, while it goes on with what it has to do."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def normalised(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> Tensor:
     """(B, H, W, 3) uint8 → (B, 3, H, W) float32 on the device, each channel less `mean` and divided by `std`."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-    shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
+    images = on_device(pixels, device).permute(0, 3, 1, 2).float()
+    shift, scale = (_by_channel(values, device) for values in (mean, std))
     return (images / 255 - shift) / scale
+
+
+@cache
+def _by_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(3, 1, 1). Kept, as to send it is to wait for the device."""
+    return torch.tensor(values, device=device)[:, None, None]

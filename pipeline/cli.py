@@ -285,16 +285,64 @@ def export(
         api.export_student(folder, to, formats, plan)
 
 
-@app.command()
-def benchmark(
-    work: Annotated[Path, typer.Option(help="Where temporary caches and trials of some 150 MB are made.")] = Path(
-        "build/benchmark"
-    ),
-) -> None:
-    """What a command, the checks of a teacher cache beside plain Zarr, and a report of hundreds of trials cost."""
+benchmark = typer.Typer(help="What things cost on this machine, on made-up data.", no_args_is_help=True)
+app.add_typer(benchmark, name="benchmark")
+Work = Annotated[Path, typer.Option(help="Where temporary caches and trials of some 150 MB are made.")]
+WORK = Path("build/benchmark")
+
+
+@benchmark.command("commands")
+def benchmark_commands() -> None:
+    """What a command costs that does nothing."""
     from pipeline.stages import benchmark as stage
 
-    stage.run(work)
+    stage.commands()
+
+
+@benchmark.command("cache")
+def benchmark_cache(work: Work = WORK) -> None:
+    """What the checks of a teacher cache cost, beside plain Zarr."""
+    from pipeline.stages import benchmark as stage
+
+    stage.cache(work)
+
+
+@benchmark.command("report")
+def benchmark_report(work: Work = WORK) -> None:
+    """How long a report of hundreds of trials is made, and opens."""
+    from pipeline.stages import benchmark as stage
+
+    stage.page(work)
+
+
+class Precision(StrEnum):
+    """Number formats of a student's backbone."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+@benchmark.command("student")
+def benchmark_student(
+    student: Annotated[str, typer.Option(help="A shipped student's name.")] = "resnet10t",
+    size: Annotated[int, typer.Option(min=8, help="The side of its pictures.")] = 32,
+    classes: Annotated[int, typer.Option(min=2, help="How many.")] = 20,
+    sources: Annotated[int, typer.Option(min=1, help="Source domains; each gives the configuration's `batch`.")] = 4,
+    precision: Annotated[
+        list[Precision] | None, typer.Option(help="Of the backbone; may stand several times. By default float32.")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Also with the backbone compiled.")] = False,
+    with_teacher: Annotated[
+        bool, typer.Option("--with-teacher", help="Also the loop that runs a CLIP ViT-B/32 in each step.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=2, help="How often each side is measured.")] = 20,
+    to: Annotated[Path | None, typer.Option("--json", help="A file for the figures.")] = None,
+) -> None:
+    """A step of SCMD and of KD beside one of ERM, and what waiting for data adds."""
+    from pipeline.stages import benchmark as stage
+
+    ways = precision or [Precision.float32], [False, True] if compiled else [False]
+    stage.student(student, (size, classes, sources), *ways, rounds, to, with_teacher=with_teacher)
 
 
 cache = typer.Typer(help="A teacher cache on its own: what it is, whether it is whole, how it is mended.")

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.batches import Batch
+from pipeline.student.norms import batch_norms
 
 
 class Selector(Protocol):
@@ -59,10 +60,11 @@ def scores(predictor: nn.Module, batch: Batch) -> Tensor:
 
 @contextmanager
 def untouched_buffers(model: nn.Module) -> Iterator[None]:
-    """Whatever the block does to running statistics is undone after it."""
-    saved = [buffer.clone() for buffer in model.buffers()]
+    """Whatever the block does to the running statistics of norms in training mode is undone after it; frozen ones stay anyway."""
+    buffers = [buffer for norm in batch_norms(model) if norm.training for buffer in norm.buffers()]
+    saved = [buffer.clone() for buffer in buffers]
     try:
         yield
     finally:
-        for buffer, before in zip(model.buffers(), saved, strict=True):
+        for buffer, before in zip(buffers, saved, strict=True):
             buffer.copy_(before)

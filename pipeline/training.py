@@ -35,8 +35,9 @@ def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int) ->
     batches = data.stream(trial.step, end, settings.workers, trial.device)
     for batch in track(batches, end - trial.step, "training", lambda: state(trial)):
         number = trial.step
-        learn(trial, batch, data.drawn(number)[0])
+        learn(trial, batch)
         trial.step += 1
+        np.add.at(trial.drawn, data.drawn(number)[0], 1)
         if number % settings.evaluate_every == 0 or number == settings.steps - 1:
             evaluation, predictions = evaluate(trial, data, judged, number)
             if is_better(evaluation, trial.chosen.evaluation if trial.chosen else None, trial.sources):
@@ -58,26 +59,24 @@ def _means(trial: Trial) -> dict[str, float]:
     return {name: float(total / count) for name, (total, count) in trial.sums.items()}
 
 
-def learn(trial: Trial, batch: Batch, samples: np.ndarray) -> None:
-    """One update on a batch of `samples` (B,), or on the part of it that the method selects."""
+def learn(trial: Trial, batch: Batch) -> None:
+    """One update on a batch, or on the part of it that the method selects. Asks a GPU nothing, and so never waits for it."""
     phase = trial.phase_of(trial.step)
     if trial.step and trial.step == phase.first:
         trial.go_on_from_average()
         trial.enter(phase)
     before = exchange_random_state(trial, trial.random)
     try:
-        trial.student.train()
-        trial.method.train()
         part = trial.method.selector.chosen(trial.step, trial.predictor, batch)
-        losses = update(trial, batch if part is None else batch.part(part))
+        learnt = batch if part is None else batch.part(part)
+        losses = update(trial, learnt)
     finally:
         trial.random = exchange_random_state(trial, before)
-    np.add.at(trial.drawn, samples, 1)
-    np.add.at(trial.selected, samples if part is None else samples[part.cpu().numpy()], 1)
+    trial.selected.index_add_(0, learnt.rows, torch.ones_like(learnt.rows))
     for name, loss in losses.items():
         one_more = torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
         trial.sums[name] = trial.sums.get(name, torch.zeros_like(one_more)) + one_more
-    trial.averaging.update(trial.shipped)
+    trial.averaging.update()
 
 
 def update(trial: Trial, batch: Batch) -> dict[str, Tensor]:
@@ -97,7 +96,10 @@ def evaluate(trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int
     if not trial.student.freeze_statistics:
         steps = trial.settings.steps
         fresh = data.stream(steps, steps + STATISTICS_BATCHES, 0, trial.device)
-        trial.averaging.renew_statistics((batch.images for batch in fresh), trial.device)
+        # What a network draws while it measures follows from the step, and takes nothing from what training draws.
+        with torch.random.fork_rng(devices=[trial.device] if trial.device.type == "cuda" else []):
+            torch.manual_seed(number)
+            trial.averaging.renew_statistics((batch.images for batch in fresh), trial.device)
     predictions = predict(trial.averaging.model, judged, trial.device)
     right = predictions.answers == judged.labels
     means = _means(trial)
@@ -105,7 +107,7 @@ def evaluate(trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int
         validation_loss(predictions.losses, judged, trial.sources),
         float(trial.student.log_scale.detach().exp()),
     )
-    learnt = counted(trial.selected, judged, predictions.probabilities.shape[1])
+    learnt = counted(trial.selected.cpu().numpy(), judged, predictions.probabilities.shape[1])
     evaluation = Evaluation(number, accuracies(right, judged), means, loss, scale, *learnt)
     require_finite(evaluation)
     trial.history.append(evaluation)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.batches import Batch, normalised
+from pipeline.batches import Batch, normalised, on_device
 from pipeline.engine.workers import in_order
 from pipeline.views.pictures import Pictures
 
@@ -44,26 +44,23 @@ class TrainingSet:
         samples = np.concatenate(picked)
         return samples, random.integers(1, self.views, size=len(samples))
 
-    def batch(self, step: int, pixels: np.ndarray, device: torch.device) -> Batch:
-        """The batch of a step whose pictures, (B, H, W, 3) uint8, a worker has made."""
+    def batch(self, step: int, pixels: np.ndarray, shared: Mapping[str, Tensor], device: torch.device) -> Batch:
+        """The batch of a step whose pictures, (B, H, W, 3) uint8, a worker has made; `shared` is there already."""
         samples, views = self.drawn(step)
         rows = self.rows[samples]
-        fields = {"labels": self.labels[samples]}
+        fields = {"labels": self.labels[samples], "rows": samples}
         fields |= {name: column[rows, views].astype(np.float32) for name, column in self.answers.items()}
         if "domains" in self.needs:
             fields["domains"] = np.repeat(np.arange(len(self.sources)), self.per_domain)
-        if "rows" in self.needs:
-            fields["rows"] = samples
-        tensors = {name: torch.from_numpy(values).to(device, non_blocking=True) for name, values in fields.items()}
-        shared = {name: tensor.to(device) for name, tensor in self.shared.items()}
+        tensors = {name: on_device(values, device) for name, values in fields.items()}
         return Batch(images=normalised(pixels, self.mean, self.std, device), **tensors, **shared)
 
     def stream(self, first: int, last: int, workers: int, device: torch.device) -> Iterator[Batch]:
         """The batches of steps `first` … `last` − 1; their pictures are made by `workers` processes (0: in this one)."""
-        steps = range(first, last)
+        steps, shared = range(first, last), {name: tensor.to(device) for name, tensor in self.shared.items()}
         orders = (self.pictures.order(*self._shown(step)) for step in steps)
         for step, pixels in zip(steps, in_order(self.pictures.maker, orders, workers), strict=True):
-            yield self.batch(step, pixels, device)
+            yield self.batch(step, pixels, shared, device)
 
     def _shown(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         samples, views = self.drawn(step)

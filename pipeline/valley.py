@@ -20,7 +20,7 @@ class ValleyMean:
 
     def __init__(self, model: Shipped, converged: int, tolerated: int, ratio: float) -> None:
         self.converged, self.tolerated, self.ratio = converged, tolerated, ratio
-        self._model = copy.deepcopy(model)
+        self._model, self._source = copy.deepcopy(model), model
         self._segment: dict[str, Tensor] = {}
         self._steps = 0
         self._losses: list[float] = []
@@ -37,8 +37,8 @@ class ValleyMean:
     def model(self) -> Shipped:
         return self._model
 
-    def update(self, model: Shipped) -> None:
-        now = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    def update(self) -> None:
+        now = {name: tensor.detach().clone() for name, tensor in self._source.state_dict().items()}
         self._model.load_state_dict(now)
         if self._ended:
             return

@@ -28,7 +28,7 @@ ROOMS = {
     "batches": set(),
     "training_set": {"batches", "engine", "views"},
     "losses": set(),
-    "selector": {"batches"},
+    "selector": {"batches", "student"},
     "averaging": {"student"},
     "valley": {"student"},
     "optimiser": set(),
@@ -74,7 +74,10 @@ ROOMS = {
     "project": {"cache", "engine", "experiment", "queries", "samples", "student", "teacher", "views"},
     "queries": {"cache", "samples", "teacher"},
     "icons": {"samples", "teacher"},
-    "timing": {"cache", "evaluation", "report", "results", "samples", "trials", "views"},
+    "timing": {
+        *("batches", "cache", "engine", "evaluation", "losses", "methods", "report", "results", "samples", "student"),
+        *("training", "training_set", "trials", "views"),
+    },
 }
 ROOMS["stages"] = set(ROOMS)
 ROOMS["api"] = {"cache", "engine", "experiment", "finished", "queries", "report", "samples", "stages"}

@@ -26,7 +26,7 @@ def test_it_is_the_plain_mean_of_weights_and_buffers_from_the_first_averaged_upd
     average = RunningMean(model, first)
     stored = []
     for number, state in enumerate(updates(model, 9), 1):
-        average.update(model)
+        average.update()
         stored.append(state)
         expected = stored[first - 1 :] if number >= first else [state]
         for name, tensor in average.model.state_dict().items():
@@ -42,7 +42,7 @@ def test_eoas_start_of_300_averages_from_update_299():
     average = RunningMean(model, 299)
     stored = []
     for number, state in enumerate(updates(model, 301), 1):
-        average.update(model)
+        average.update()
         stored.append(state["weight"].item())
         if number in (298, 299):
             assert average.model.weight.item() == stored[-1]
@@ -60,7 +60,7 @@ def test_a_share_of_a_short_run():
 def test_renewed_statistics_are_those_of_the_pictures():
     model = nn.BatchNorm2d(3)
     average = RunningMean(model, 1)
-    average.update(model)
+    average.update()
     images = [torch.randn(8, 3, 4, 4) * 2 + 5 for _ in range(3)]
     average.renew_statistics(images, torch.device("cpu"))
     expected = torch.stack([batch.mean((0, 2, 3)) for batch in images]).mean(0)

@@ -11,6 +11,7 @@ from typer import BadParameter, Exit
 from typer.main import get_command
 
 from pipeline.cli import app
+from tests import performance_page
 from tests.conftest import ENVIRONMENT, ROOT, change, write_images
 
 PAGES = sorted([ROOT / "README.md", ROOT / "cache/README.md", *(ROOT / "docs").glob("*.md")])
@@ -21,6 +22,7 @@ NO_COMMANDS = {
     "scmd cache info|verify|diff": "three commands in one",
     "scmd cache search | probe | duplicates": "three commands in one",
     "scmd cache …": "a family of commands",
+    "scmd benchmark …": "a family of commands",
     "scmd --debug …": "any command",
     "scmd --install-completion": "parsing it would write to the shell of whoever runs the tests",
     "scmd icons …": "a family of commands",
@@ -154,3 +156,8 @@ def test_own_images_and_then_the_quickstart_run_as_they_stand(installed, photos,
     run_page("quickstart.md", photos, environment)
     for name in ("answers.csv", "export/student.onnx", "found.png"):
         assert (photos / name).is_file()
+
+
+def test_the_page_of_figures_is_that_of_the_files():
+    """`python -m tests.performance_page` writes it."""
+    assert performance_page.PAGE.read_text(encoding="utf-8") == performance_page.page()

@@ -11,6 +11,7 @@ from pipeline.errors import InputError
 from pipeline.icons.pretrain import imagenet_weights
 from pipeline.student import model as student
 from pipeline.student.backbone import weights_file
+from pipeline.student.norms import batch_norms
 
 SMALL = {"backbone": "resnet10t", "pretrained": False, "batch_norm": "trained"}
 
@@ -49,7 +50,7 @@ def test_frozen_statistics_do_not_move_while_their_scale_and_shift_train():
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     model(torch.randn(8, 3, 32, 32) * 9).logits.sum().backward()
     assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
-    assert all(norm.weight.grad is not None for norm in student.batch_norms(model))
+    assert all(norm.weight.grad is not None for norm in batch_norms(model))
 
 
 def test_the_scale_is_clamped_to_clips_range():

@@ -33,7 +33,7 @@ def by_class(weights: list[float], losses: list[float], converged: int, tolerate
     valley = ValleyMean(model, converged, tolerated, ratio)
     for number, weight in enumerate(weights):
         nn.init.constant_(model.weight, weight)
-        valley.update(model)
+        valley.update()
         assert valley.model.weight.item() == weight  # until the end it is the current weights that are evaluated
         if (number + 1) % EVERY == 0:
             valley.observe(losses[number // EVERY])
@@ -61,7 +61,7 @@ def test_a_loss_that_only_falls_has_no_valley_and_ships_the_last_weights():
 def test_statistics_are_renewed_for_the_mean_alone():
     model = nn.BatchNorm1d(2)
     valley = ValleyMean(model, 1, 1, 1.3)
-    valley.update(model)
+    valley.update()
     images = [torch.randn(8, 2) + 5]
     valley.renew_statistics(images, torch.device("cpu"))
     assert valley.model.running_mean.tolist() == [0, 0]

@@ -71,8 +71,7 @@ class FinishedStudent:
         predictor: Any = self.shipped.predictor
 
         def logits(images: Tensor) -> Tensor:
-            features = predictor.dropout(predictor.backbone(images))
-            return cross_modal_logits(projection.projector(features), text, projection.log_scale)
+            return cross_modal_logits(projection.projector(predictor.features(images)), text, projection.log_scale)
 
         return Classifier(logits, classes, self.card.preprocessing)
 

@@ -17,7 +17,6 @@ from pipeline.methods.settings import MethodSettings
 class ActiveBias(Method):
     """The cross-entropy, weighed by how uncertain each sample was."""
 
-    needs = frozenset({"rows"})
     seen: Tensor
     mean: Tensor
     squares: Tensor

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.method import Method, Phase, Problem, Terms
 from pipeline.methods.settings import MethodSettings
-from pipeline.student.model import Projection, Student
+from pipeline.student.model import Featurizer, Projection, Student
 
 
 class Settings(MethodSettings):
@@ -26,21 +26,21 @@ class Settings(MethodSettings):
     """The share of the steps in which the projector alone learns (the paper: two equal runs)."""
 
 
-class EmbeddingPredictor(nn.Module):
+class EmbeddingPredictor(Featurizer):
     """Pictures → scale · cosine between projected features and class embeddings, (B, C)."""
 
     text: Tensor
     scale: Tensor
 
     def __init__(self, student: Student, projector: nn.Module, text: Tensor, scale: float) -> None:
-        super().__init__()
-        self.backbone, self.dropout = student.predictor.backbone, student.predictor.dropout
+        super().__init__(student.predictor.backbone, student.predictor.dropout)
+        self.precision = student.predictor.precision
         self.projector = projector
         self.register_buffer("text", text)
         self.register_buffer("scale", torch.tensor(scale))
 
     def forward(self, images: Tensor) -> Tensor:
-        embeddings = self.projector(self.dropout(self.backbone(images)))
+        embeddings = self.projector(self.features(images))
         return self.scale * F.normalize(embeddings, dim=1) @ self.text.T
 
 

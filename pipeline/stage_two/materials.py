@@ -18,7 +18,7 @@ from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 
 # Goes up when the same materials give other numbers, whatever the method: loop, batches, student, averaging, evaluation.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def run(
         "teacher": _teacher(materials),
         "network": {"backbone": backbone, "arguments": {"num_classes": 0, **size_arguments(backbone, materials.size)}},
         "preprocessing": preprocessing(materials),
-        "made_with": versions(trial.device, LIBRARIES),
+        "made_with": {**versions(trial.device, LIBRARIES), **trial.compute.told()},
         "metrics": metrics,
         "accuracies": trial.chosen.evaluation.accuracies,
     }
@@ -80,7 +80,7 @@ def run(
                 trial.chosen.predictions,
                 answers.zero_shot,
                 trial.drawn,
-                trial.selected,
+                trial.selected.cpu().numpy(),
             ),
         ),
     )

@@ -8,19 +8,36 @@ from torch import Tensor, nn
 
 from pipeline.batches import Outputs
 from pipeline.student.backbone import build as build_backbone
+from pipeline.student.compute import Compute
+from pipeline.student.norms import batch_norms
 from pipeline.student.settings import ModelSettings
 
 INITIAL_LOG_SCALE = math.log(1 / 0.07)
 MAX_LOG_SCALE = math.log(100)
 
 
-class Predictor(nn.Module):
+class Featurizer(nn.Module):
+    """Pictures → features. `precision` is the number format in which the backbone computes, and nothing else."""
+
+    def __init__(self, backbone: Any, dropout: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = dropout
+        self.precision = torch.float32
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) → (B, d) float32."""
+        with torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32):
+            features: Tensor = self.backbone(images)
+        dropped: Tensor = self.dropout(features if self.precision == torch.float32 else features.float())
+        return dropped
+
+
+class Predictor(Featurizer):
     """Featurizer and classifier: what is averaged, evaluated and shipped."""
 
     def __init__(self, backbone: Any, width: int, classes: int, dropout: float):
-        super().__init__()
-        self.backbone = backbone
-        self.dropout = nn.Dropout(dropout)
+        super().__init__(backbone, nn.Dropout(dropout))
         self.classifier = nn.Linear(width, classes)
 
     @property
@@ -30,7 +47,7 @@ class Predictor(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) → (B, C)."""
-        logits: Tensor = self.classifier(self.dropout(self.backbone(images)))
+        logits: Tensor = self.classifier(self.features(images))
         return logits
 
 
@@ -75,7 +92,7 @@ class Student(nn.Module):
 
     def forward(self, images: Tensor) -> Outputs:
         """(B, 3, H, W) → features (B, d), logits (B, C), embeddings (B, D), log scale ()."""
-        features = self.predictor.dropout(self.predictor.backbone(images))
+        features = self.predictor.features(images)
         return Outputs(features, self.predictor.classifier(features), self.projector(features), self.log_scale)
 
     def train(self, mode: bool = True) -> "Student":
@@ -85,15 +102,18 @@ class Student(nn.Module):
                 norm.eval()
         return self
 
+    def computed_as(self, compute: Compute) -> None:
+        """From now on; no weight changes its value."""
+        self.predictor.precision = compute.precision
+        if compute.channels_last:
+            self.predictor.backbone.to(memory_format=torch.channels_last)
+        if compute.compiled:
+            self.predictor.backbone.compile()
+
     @torch.no_grad()
     def clamp_scale(self) -> None:
         """Keeps s in [0, ln 100], as CLIP's."""
         self.log_scale.clamp_(0, MAX_LOG_SCALE)
-
-
-def batch_norms(model: nn.Module) -> list[nn.Module]:
-    """All batch norms of a network."""
-    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def build(settings: ModelSettings, *, classes: int, embedding: int, size: int, seed: int) -> Student:

@@ -6,6 +6,7 @@ from pipeline.averaging import AveragingSettings
 from pipeline.config import Section
 from pipeline.optimiser import OptimiserSettings
 from pipeline.samples.splits import SplitSettings
+from pipeline.student.compute import ComputeSettings
 from pipeline.student.settings import ModelSettings
 
 
@@ -26,5 +27,7 @@ class StudentSettings(Section):
     """Images of each source domain a step."""
     evaluate_every: int = Field(300, ge=1)
     """Steps between evaluations; the best by validation is the trial's result."""
+    compute: ComputeSettings = ComputeSettings()
+    """Number format, memory layout, compilation."""
     workers: int = Field(0, ge=0)
     """Processes that make the student's batches (0: none beside the main one)."""

@@ -75,7 +75,7 @@ def _parts(trial: Trial) -> dict[str, dict[str, Tensor]]:
         "averaging": trial.averaging.state_dict(),
         "random": {str(at): state for at, state in enumerate(trial.random)},
         "sums": trial.sums,
-        "counts": {"drawn": torch.from_numpy(trial.drawn), "selected": torch.from_numpy(trial.selected)},
+        "counts": {"drawn": torch.from_numpy(trial.drawn), "selected": trial.selected},
     }
     if trial.chosen:
         parts["weights"], parts["projection"] = trial.chosen.weights, trial.chosen.projection
@@ -94,7 +94,7 @@ def _restore(trial: Trial, parts: dict[str, dict[str, Tensor]], chosen: dict[str
     trial.averaging.load_state_dict(parts["averaging"])
     trial.random = [parts["random"][str(at)].cpu() for at in range(len(trial.random))]
     trial.sums = parts.get("sums", {})
-    trial.drawn, trial.selected = (parts["counts"][name].cpu().numpy() for name in ("drawn", "selected"))
+    trial.drawn, trial.selected = parts["counts"]["drawn"].cpu().numpy(), parts["counts"]["selected"]
     if chosen:
         predictions = {name: _plain(tensor) for name, tensor in parts["predictions"].items()}
         trial.chosen = Chosen(

@@ -13,6 +13,7 @@ from pipeline.averaging import Averaging, first_averaged
 from pipeline.evaluation import Predictions
 from pipeline.methods.method import Method, Phase
 from pipeline.results import Evaluation
+from pipeline.student.compute import Compute, resolve
 from pipeline.student.model import Shipped, Student
 from pipeline.trials.settings import StudentSettings
 
@@ -30,7 +31,8 @@ class Chosen:
 
 @dataclass
 class Trial:
-    """Before update `step`. `drawn` and `selected` (samples,) count how often a sample was drawn, and learnt from.
+    """Before update `step`. `drawn` and `selected` (samples,) count how often a sample was drawn, and learnt from; the latter on
+    the device, where it is known.
 
     `sums` has of each loss term, since the last evaluation, its sum and of how many steps; `random` is the state of the
     generators that dropout and methods draw from: several trials can share a process and none sees another.
@@ -45,7 +47,8 @@ class Trial:
     averaging: Averaging
     random: list[Tensor]
     drawn: np.ndarray
-    selected: np.ndarray
+    selected: Tensor
+    compute: Compute
     step: int = 0
     history: list[Evaluation] = field(default_factory=list)
     chosen: Chosen | None = None
@@ -88,12 +91,16 @@ def start(
     """A trial before its first update; what is random in it depends on `seed` alone."""
     student.to(device)
     method.to(device)
+    compute = resolve(settings.compute, student.predictor.backbone, device)
+    student.computed_as(compute)
+    student.train()  # and so it stays: what is evaluated is the average
     optimizer, averaging = _of_phase(student, method, settings, method.phases()[0])
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         random = _random_state(device)
-    drawn, selected = (np.zeros(method.problem.samples, np.int64) for _ in range(2))
-    return Trial(student, method, settings, sources, device, optimizer, averaging, random, drawn, selected)
+    drawn = np.zeros(method.problem.samples, np.int64)
+    selected = torch.zeros(len(drawn), dtype=torch.int64, device=device)
+    return Trial(student, method, settings, sources, device, optimizer, averaging, random, drawn, selected, compute)
 
 
 def _random_state(device: torch.device) -> list[Tensor]:

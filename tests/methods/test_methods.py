@@ -270,7 +270,7 @@ def test_a_batch_of_one_domain_with_a_class_that_is_absent_and_ties(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_method_needs_can_be_had(name):
-    assert METHODS[name].needs <= {*CACHE_COLUMNS, *FROM_TEXT, "domains", "rows"}
+    assert METHODS[name].needs <= {*CACHE_COLUMNS, *FROM_TEXT, "domains"}
 
 
 def test_mldg_learns_from_the_whole_where_one_image_is_left_of_a_domain():
