@@ -66,8 +66,8 @@ NOTHING_KEPT = "nothing was written"
 STOPPED = {
     "teacher": "finished blocks are kept, and the same command goes on from them",
     "pixels": "the pictures that were there are kept, those of this run are not; the same command renders them",
-    "student": "nothing of this trial is kept; the same command begins it again",
-    "students": "finished trials are kept, and the same command runs the others",
+    "student": "its last checkpoint is kept, where there is one, and the same command goes on from there",
+    "students": "finished trials and checkpoints are kept, and the same command goes on from them",
     "run": "finished blocks and trials are kept, and the same command goes on from them",
     "export": "an earlier export is as it was; the same command begins again",
     "predict": "no file was written",

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,34 +17,47 @@ from pipeline.results import Evaluation, is_better, validation
 from pipeline.training_set import TrainingSet
 from pipeline.trials.trial import Chosen, Trial, exchange_random_state
 
+# Writes a trial down, or does not.
+Keep = Callable[[Trial], None]
 # Enough for the statistics of some thousand pictures; drawn from steps after the last, which no update used.
 STATISTICS_BATCHES = 20
 
 
-def train(trial: Trial, data: TrainingSet, judged: EvaluationSet) -> None:
-    """Takes a trial from its step to its end. Raises InputError where training diverges."""
+def train(trial: Trial, data: TrainingSet, judged: EvaluationSet, keep: Keep = lambda _: None) -> None:
+    """Takes a trial from its step to its end; `keep` is told as in `advance`. Raises InputError where training diverges."""
+    advance(trial, data, judged, trial.settings.steps, keep)
     begun = time.monotonic()
-    advance(trial, data, judged, trial.settings.steps)
     if trial.averaging.conclude():
         choose(trial, *evaluate(trial, data, judged, trial.settings.steps - 1))
     trial.seconds += time.monotonic() - begun
 
 
-def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int) -> None:
-    """Until before step `end`. Evaluates at every `evaluate_every`-th step and the last (DomainBed's times)."""
+def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int, keep: Keep = lambda _: None) -> None:
+    """Until before step `end`. Evaluates at every `evaluate_every`-th step and the last (DomainBed's times); hands the trial to
+    `keep` before every `checkpoint_every`-th step."""
     settings = trial.settings
     batches = data.stream(trial.step, end, settings.workers, trial.device)
+    begun = time.monotonic()
     for batch in track(batches, end - trial.step, "training", lambda: state(trial)):
-        number = trial.step
-        learn(trial, batch)
-        trial.step += 1
-        np.add.at(trial.drawn, data.drawn(number)[0], 1)
-        if number % settings.evaluate_every == 0 or number == settings.steps - 1:
-            evaluation, predictions = evaluate(trial, data, judged, number)
-            if is_better(evaluation, trial.chosen.evaluation if trial.chosen else None, trial.sources):
-                choose(trial, evaluation, predictions)
-            trial.averaging.observe(evaluation.validation_loss)
-            detail(f"step {number}: {state(trial)}")
+        _advance_one(trial, batch, data, judged)
+        if trial.step % settings.checkpoint_every == 0 and trial.step < settings.steps:
+            now = time.monotonic()
+            trial.seconds, begun = trial.seconds + now - begun, now
+            keep(trial)
+    trial.seconds += time.monotonic() - begun
+
+
+def _advance_one(trial: Trial, batch: Batch, data: TrainingSet, judged: EvaluationSet) -> None:
+    settings, number = trial.settings, trial.step
+    learn(trial, batch)
+    trial.step += 1
+    np.add.at(trial.drawn, data.drawn(number)[0], 1)
+    if number % settings.evaluate_every == 0 or number == settings.steps - 1:
+        evaluation, predictions = evaluate(trial, data, judged, number)
+        if is_better(evaluation, trial.chosen.evaluation if trial.chosen else None, trial.sources):
+            choose(trial, evaluation, predictions)
+        trial.averaging.observe(evaluation.validation_loss)
+        detail(f"step {number}: {state(trial)}")
 
 
 def state(trial: Trial) -> str:

@@ -105,8 +105,8 @@ def alive(group: int) -> list[str]:
     [
         (("teacher", "--workers", "2"), "is built beside it", "finished blocks are kept"),
         (("pixels", "--workers", "2"), None, "the pictures that were there are kept"),
-        (("student", "--held-out", "ink", "--method", "erm"), "steps of", "nothing of this trial is kept"),
-        (("students",), "steps of", "finished trials are kept"),
+        (("student", "--held-out", "ink", "--method", "erm"), "steps of", "its last checkpoint is kept"),
+        (("students",), "steps of", "finished trials and checkpoints are kept"),
         (("samples",), None, "nothing was written"),
     ],
 )

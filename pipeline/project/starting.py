@@ -17,7 +17,8 @@ STAGES = package.HOME / "project" / "stages.yaml"
 # Written last: with it the project is one.
 EXPERIMENT = "configs/experiment.yaml"
 IGNORED = "/cache/\n/results/\n"
-DVC_IGNORED = "/results/trials/**/metrics.json\n"  # how long a trial took differs from run to run
+# How long a trial took differs from run to run; checkpoints are of trials that were stopped.
+DVC_IGNORED = "/results/trials/**/metrics.json\n/results/trials/**/checkpoints\n"
 
 
 @dataclass(frozen=True)

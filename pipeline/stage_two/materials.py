@@ -68,7 +68,7 @@ def configured(dataset: str, student: StudentSettings, size: int, views: int, on
     return {
         "trial": vars(one.key),
         "method": {"name": one.method, "version": METHODS[one.method].version, **one.settings.model_dump(mode="json")},
-        "student": student.model_dump(mode="json", exclude={"workers"}),
+        "student": student.model_dump(mode="json", exclude={"workers", "checkpoint_every"}),
         "input": {"size": size, "resize": "squash, bilinear", "mean": list(model.mean), "std": list(model.std)},
         "dataset": dataset,
         "views": views,

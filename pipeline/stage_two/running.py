@@ -18,7 +18,7 @@ from pipeline.stage_two import data
 from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.student.backbone import size_arguments
 from pipeline.student.model import build
-from pipeline.trials import files, predictions
+from pipeline.trials import checkpoints, files, predictions
 from pipeline.trials.key import TrialKey
 from pipeline.trials.trial import Trial, start
 from pipeline.views.pictures import Pictures
@@ -47,16 +47,17 @@ def run(
     needs = methods.METHODS[assignment.method].needs
     answers = data.answers(materials, judged, needs)
     learnt_from = data.training_set(materials, answers, judged, sources, needs, seed)
-    trial = _started(materials, assignment, answers.text, sources, seed)
+    expected = made_from(materials, assignment)
+    trial = checkpoints.resumed(lambda: _started(materials, assignment, answers.text, sources, seed), folder, expected)
     # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
     files.require_room_for(folder, trial.averaging.model.state_dict())
-    training.train(trial, learnt_from, judged)
+    training.train(trial, learnt_from, judged, lambda now: checkpoints.keep(now, folder, expected))
     times = {name: round(getattr(trial, name), 1) for name in files.TIMES}
     assert trial.chosen is not None
     backbone, metrics = materials.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
     card = {
-        **made_from(materials, assignment),
+        **expected,
         "classes": list(materials.samples.classes),
         "domains": list(materials.samples.domains),
         "teacher": _teacher(materials),
@@ -84,6 +85,7 @@ def run(
             ),
         ),
     )
+    checkpoints.remove(folder)
     return {**metrics, **times}
 
 

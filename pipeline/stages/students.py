@@ -14,6 +14,7 @@ from pipeline.progress import say
 from pipeline.stage_two import current, running, side_by_side
 from pipeline.stage_two.materials import made_from
 from pipeline.stages.gathering import assigned, gathered
+from pipeline.trials import checkpoints
 from pipeline.trials.key import TrialKey
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:
     materials = gathered(plan)
     assignments = [assigned(plan, key) for key in plan.experiment.trials()]
     standing = current.look(results, assignments, partial(made_from, materials))
+    for done in standing.done:
+        checkpoints.remove(done.key.folder(results))  # of a trial that was killed after its last file
     for assignment in standing.todo:
         running.sources_of(materials, assignment)
     # By the matrix, not by what is left to do: with other threads a trial's last digits would depend on its neighbours.

@@ -27,6 +27,8 @@ class StudentSettings(Section):
     """Images of each source domain a step."""
     evaluate_every: int = Field(300, ge=1)
     """Steps between evaluations; the best by validation is the trial's result."""
+    checkpoint_every: int = Field(500, ge=1)
+    """Steps between checkpoints, from which a trial that was stopped goes on; they change no number."""
     compute: ComputeSettings = ComputeSettings()
     """Number format, memory layout, compilation."""
     workers: int = Field(0, ge=0)

@@ -18,6 +18,7 @@ from torch import Tensor
 from pipeline.errors import InputError
 from pipeline.evaluation import Predictions
 from pipeline.results import Evaluation
+from pipeline.teacher.settings import digest
 from pipeline.trials.trial import Chosen, Trial
 
 TENSORS, REST = "tensors.safetensors", "trial.json"
@@ -34,6 +35,7 @@ def write(trial: Trial, folder: Path, made_from: Mapping[str, Any]) -> None:
     save_file(tensors, folder / TENSORS)
     rest = {
         "made_from": made_from,
+        "tensors_sha256": digest(folder / TENSORS),
         "step": trial.step,
         "seconds": trial.seconds,
         "seconds_evaluating": trial.seconds_evaluating,
@@ -41,6 +43,11 @@ def write(trial: Trial, folder: Path, made_from: Mapping[str, Any]) -> None:
         "chosen": dataclasses.asdict(trial.chosen.evaluation) if trial.chosen else None,
     }
     (folder / REST).write_text(json.dumps(rest, indent=1) + "\n", encoding="utf-8")
+
+
+def size(trial: Trial) -> int:
+    """About how many bytes `write` writes."""
+    return sum(tensor.nbytes for state in _parts(trial).values() for tensor in state.values())
 
 
 def read_into(trial: Trial, folder: Path, made_from: Mapping[str, Any]) -> None:
@@ -53,6 +60,8 @@ def read_into(trial: Trial, folder: Path, made_from: Mapping[str, Any]) -> None:
         rest = json.loads((folder / REST).read_text(encoding="utf-8"))
         if rest["made_from"] != json.loads(json.dumps(made_from)):
             raise ValueError("it was made from other settings, samples or another cache")
+        if rest["tensors_sha256"] != digest(folder / TENSORS):
+            raise ValueError(f"{TENSORS} is damaged")
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in load_file(folder / TENSORS, device=str(trial.device)).items():
             part, _, key = name.partition(":")

@@ -27,8 +27,7 @@ def changes(name: str) -> dict:
     return {"steps": STEPS, "dropout": 0.3, "every": 1, **SETTINGS.get(name, {})}
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("step", [1, STOP])
+@pytest.mark.parametrize(("name", "step"), [("scmd", 1), *((name, STOP) for name in METHODS)])
 def test_it_goes_on_to_the_very_same_end(tmp_path, name, step):
     expected = run(name, **changes(name))
     snapshot.write(stopped(name, step), tmp_path, OF)
