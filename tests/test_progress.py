@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pipeline import progress
-from tests.conftest import ENVIRONMENT, change, process_scmd
+from tests.conftest import ENVIRONMENT, change, ok, process_scmd, run_scmd
 
 STUDENT = ("student", "--held-out", "ink", "--method", "scmd")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -75,13 +75,13 @@ def test_quiet_says_results_and_what_is_wrong_alone(ready):
     done = process_scmd(*STUDENT, "--quiet", cwd=ready)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
-    report = process_scmd("--quiet", "report", cwd=ready)
+    report = run_scmd("--quiet", "report", cwd=ready)
     assert "| held out |" in report.stdout
     assert report.stderr == ""
-    wrong = process_scmd("report", "--quiet", "--results", "nowhere", cwd=ready)
+    wrong = run_scmd("report", "--quiet", "--results", "nowhere", cwd=ready)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("scmd: nowhere: no finished trial")
-    both = process_scmd("report", "--quiet", "--verbose", cwd=ready)
+    both = run_scmd("report", "--quiet", "--verbose", cwd=ready)
     assert "exclude each other" in both.stderr
 
 
@@ -91,7 +91,7 @@ def test_verbose_tells_each_evaluation_also_of_trials_side_by_side(ready):
         lines = re.findall(rf"\[{method}, ink held out, trial 0\] (step \d+: cross entropy .*)", told)
         assert [line.split(":")[0] for line in lines] == ["step 0", "step 3", "step 5"]
         assert all(re.search(r"validation \d+\.\d%$", line) for line in lines)
-    assert "step 3" not in process_scmd(*STUDENT, cwd=ready).stderr
+    assert "step 3" not in ok(*STUDENT, cwd=ready)
 
 
 @pytest.mark.parametrize(("words", "at", "expected"), [("scmd ca", "1", "cache"), ("scmd cache du", "2", "duplicates")])
