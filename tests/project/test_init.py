@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from pipeline.experiment import places
+from pipeline.project import doctor as findings
 from tests.conftest import CLASSES, DOMAINS, ROOT, change, files, ok, refused, run_scmd, write_images
 
 SHIPPED = ("--teacher", "icons", "--student", "resnet10t", "--size", "24")
@@ -144,18 +145,20 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
 
-def test_weights_of_the_hub_are_a_note_where_it_answers_and_wrong_where_it_does_not(ready):
+def test_weights_of_the_hub_are_a_note_where_it_answers_and_wrong_where_it_does_not(ready, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     change(ready, "teachers/tiny.yaml", model="ViT-B-32-quickgelu", weights="openai")
     change(ready, "students/small.yaml", model={"backbone": "resnet10t.c3_in1k", "pretrained": True})
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        endpoint = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "no_proxy": "127.0.0.1"}
-        answered = run_scmd("doctor", cwd=ready, env=endpoint).stdout
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(findings, "ENDPOINT", endpoint)
+        answered = ok("doctor", cwd=ready)
         server.shutdown()
-    silent = run_scmd("doctor", cwd=ready, env=endpoint).stdout
+    silent = run_scmd("doctor", cwd=ready).stdout
     for what in ("teacher", "student"):
         assert re.search(f"^note  {what} .* fetched from the hub at first use$", answered, re.M)
-        assert re.search(f"^wrong {what} .* on the hub, and {endpoint['HF_ENDPOINT']} does not answer", silent, re.M)
+        assert re.search(f"^wrong {what} .* on the hub, and {endpoint} does not answer", silent, re.M)
 
 
 def test_what_the_configurations_and_the_folder_do_not_share_is_told(ready):

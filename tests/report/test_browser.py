@@ -32,7 +32,7 @@ def short_job(tmp_path_factory):
                 "domains": ["solid", "freehand", "pixel"],
             },
             "teachers/icons.yaml": {"views": 2},
-            "students/resnet10t.yaml": {"steps": 4, "evaluate_every": 4},
+            "students/resnet10t.yaml": {"steps": 4, "evaluate_every": 4, "batch": 4},
         }.items():
             path = folder / "configs" / name
             path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **values}))
