@@ -117,3 +117,20 @@ def run(name: str, *, of=None, **changes) -> Trial:
     of = of or judged()
     training.train(trial, data_of(of, name), of)
     return trial
+
+
+def assert_same_end(one: Trial, other: Trial) -> None:
+    """Two trials have gone the same way to the same bits."""
+    assert one.history == other.history
+    assert one.chosen.evaluation == other.chosen.evaluation
+    for mine, theirs in (
+        (one.student.state_dict(), other.student.state_dict()),
+        (one.method.state_dict(), other.method.state_dict()),
+        (one.chosen.weights, other.chosen.weights),
+        (one.chosen.projection, other.chosen.projection),
+    ):
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(tensor, theirs[key]) for key, tensor in mine.items())
+    assert one.drawn.tolist() == other.drawn.tolist()
+    assert one.selected.tolist() == other.selected.tolist()
+    assert (one.chosen.predictions.probabilities == other.chosen.predictions.probabilities).all()

@@ -26,6 +26,7 @@ from pipeline.errors import ScmdError, reason
 from pipeline.experiment.places import Plan
 from pipeline.samples import building, folders, judging, table
 from pipeline.samples.dataset import DatasetSettings
+from pipeline.samples.table import Samples
 from pipeline.student.backbone import require_known, weights_file
 from pipeline.teacher.settings import LOCAL, TeacherSettings
 from pipeline.teacher.settings import weights_file as teacher_file
@@ -72,10 +73,15 @@ def experiment(load: Callable[[], Plan]) -> Iterator[Finding]:
         return
     yield Finding(State.FINE, "experiment", f"{plan.file}: {len(plan.experiment.trials())} trials")
     yield from _images(plan.dataset)
-    yield from _held_out(plan)
+    try:
+        samples = table.read(plan.samples_folder) if table.stands(plan.samples_folder) else None
+        made, held_out = _made(plan, samples), list(_held_out(plan, samples))
+    except ScmdError as error:
+        made, held_out = Finding(State.WRONG, "made", str(error)), []
+    yield from held_out
     yield _teacher(plan.teacher)
     yield _student(plan)
-    yield _made(plan)
+    yield made
 
 
 def _packages() -> Iterator[Finding]:
@@ -170,13 +176,9 @@ def _images(settings: DatasetSettings) -> Iterator[Finding]:
             yield Finding(State.NOTE, "images", told)
 
 
-def _held_out(plan: Plan) -> Iterator[Finding]:
+def _held_out(plan: Plan, samples: Samples | None) -> Iterator[Finding]:
     """The experiment's held-out domains against the data set's."""
     held_out = plan.experiment.matrix.held_out
-    try:
-        samples = table.read(plan.samples_folder) if table.stands(plan.samples_folder) else None
-    except ScmdError:  # which `_made` tells
-        return
     known = plan.dataset.domains or (samples.domains if samples else held_out)
     if unknown := [name for name in held_out if name not in known]:
         told = f"`{unknown[0]}` is none of the data set's domains ({', '.join(known)}); change `matrix.held_out`"
@@ -245,13 +247,11 @@ def _student(plan: Plan) -> Finding:
     return _fetched("student", model.backbone, "name a file as `pretrained`")
 
 
-def _made(plan: Plan) -> Finding:
-    if not table.stands(plan.samples_folder):
+def _made(plan: Plan, samples: Samples | None) -> Finding:
+    """Raises CacheError where what stands is damaged."""
+    if samples is None:
         return Finding(State.NOTE, "made", f"nothing yet; `{plan.command('samples')}`, or `dvc repro`")
-    try:
-        count = len(table.read(plan.samples_folder).rows)
-        needed = gigabytes(count, plan.teacher.views, plan.experiment.pixels.size)
-        cache = "a teacher cache" if reader.exists(plan.cache_folder) else "no teacher cache yet"
-    except ScmdError as error:
-        return Finding(State.WRONG, "made", str(error))
-    return Finding(State.FINE, "made", f"{count:,} samples, {cache}; the student's pictures take {needed:.1f} GB")
+    needed = gigabytes(len(samples.rows), plan.teacher.views, plan.experiment.pixels.size)
+    cache = "a teacher cache" if reader.exists(plan.cache_folder) else "no teacher cache yet"
+    told = f"{len(samples.rows):,} samples, {cache}; the student's pictures take {needed:.1f} GB"
+    return Finding(State.FINE, "made", told)

@@ -52,7 +52,7 @@ def gather(
 def made_from(materials: Materials, one: Assignment) -> dict[str, Any]:
     """The part of a trial's card that says what it was made from: where two trials differ here, they are two results.
 
-    Devices, library versions and the number of workers are not in it.
+    Devices, library versions, the number of workers and how often checkpoints are written are not in it.
     """
     return {
         **configured(materials.dataset, materials.student, materials.size, materials.views, one),

@@ -68,10 +68,9 @@ def _read(plan: Plan, results: Path, standing: Standing) -> tuple[list[Outcome],
         try:
             outcomes.append(outcome.read(results, one.key, card))
         except InputError as error:
-            which = shlex.join(
-                ["--held-out", one.key.held_out, "--method", one.key.method, "--trial", str(one.key.trial)]
+            damaged.append(
+                f"{one.key} is left out: {error}: `{plan.command('student', results)} {shlex.join(one.key.arguments)}`."
             )
-            damaged.append(f"{one.key} is left out: {error}: `{plan.command('student', results)} {which}`.")
     return outcomes, damaged
 
 

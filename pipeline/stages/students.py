@@ -57,5 +57,4 @@ def _jobs(trials: int) -> int:
 
 
 def _arguments(plan: Plan, results: Path, key: TrialKey) -> list[str]:
-    wanted = ("--held-out", key.held_out, "--method", key.method, "--trial", str(key.trial))
-    return ["student", "--experiment", str(plan.file), "--results", str(results), *wanted]
+    return ["student", "--experiment", str(plan.file), "--results", str(results), *key.arguments]

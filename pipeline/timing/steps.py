@@ -1,5 +1,6 @@
 """What a step of stage two costs: SCMD's and KD's beside ERM's on the same batches, and the loop that runs the teacher inside."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ def compared(
         sides[name] = _steps(trial, data.stream(0, 10**6, 0, trial.device))
         if name == "erm":
             kept = next(data.stream(0, 1, 0, trial.device))
-            sides["erm, one batch kept"] = _steps(trial, _again(kept))
+            sides["erm, one batch kept"] = _steps(trial, itertools.repeat(kept))
             if with_teacher:
                 sides["erm, teacher inside"] = _with_teacher(trial, data, sizes)
             told = trial.compute.told()
@@ -125,11 +126,6 @@ def _data(name: str, settings: StudentSettings, sizes: Sizes) -> TrainingSet:
         mean=settings.model.mean,
         std=settings.model.std,
     )
-
-
-def _again(batch: Batch) -> Iterator[Batch]:
-    while True:
-        yield batch
 
 
 def _steps(trial: Trial, batches: Iterator[Batch]) -> Callable[[], None]:

@@ -52,5 +52,6 @@ def remove(folder: Path) -> None:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    found = {path: _NAME.fullmatch(path.name) for path in (folder / FOLDER).glob("step-*")}
-    return sorted((path for path, named in found.items() if named), key=lambda path: -int(path.name[5:]))
+    named = [(_NAME.fullmatch(path.name), path) for path in (folder / FOLDER).glob("step-*")]
+    by_step = {int(name[1]): path for name, path in named if name}
+    return [by_step[step] for step in sorted(by_step, reverse=True)]

@@ -19,6 +19,11 @@ class TrialKey:
         seeds = f"hparams-{self.hparams_seed}", f"trial-{self.trial}"
         return results.joinpath("trials", self.student, self.held_out, self.method, *seeds)
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """By which `scmd student` is told which trial of an experiment it is."""
+        return ("--held-out", self.held_out, "--method", self.method, "--trial", str(self.trial))
+
     def __str__(self) -> str:
         hparams = f", hyperparameters {self.hparams_seed}" if self.hparams_seed else ""
         return f"{self.method}, {self.held_out} held out, trial {self.trial}{hparams}"

@@ -9,14 +9,13 @@ import sys
 import time
 
 import pytest
-import torch
 
 from pipeline import training
 from pipeline.trials import checkpoints, snapshot
 from pipeline.trials.trial import Trial
 from tests.conftest import ENVIRONMENT, change, files, process_scmd
 from tests.faults import shim
-from tests.small_trials import data_of, judged, run, started
+from tests.small_trials import assert_same_end, data_of, judged, run, started
 
 OF = {"method": {"lambda1": 0.5}}
 # Short valleys, so that one spans a checkpoint.
@@ -56,21 +55,6 @@ def dies_at(step: int, name: str, folder) -> None:
     assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
-def assert_equal(one: Trial, other: Trial) -> None:
-    assert one.history == other.history
-    assert one.chosen.evaluation == other.chosen.evaluation
-    for mine, theirs in (
-        (one.student.state_dict(), other.student.state_dict()),
-        (one.chosen.weights, other.chosen.weights),
-        (one.chosen.projection, other.chosen.projection),
-    ):
-        assert mine.keys() == theirs.keys()
-        assert all(torch.equal(tensor, theirs[key]) for key, tensor in mine.items())
-    assert one.drawn.tolist() == other.drawn.tolist()
-    assert one.selected.tolist() == other.selected.tolist()
-    assert (one.chosen.predictions.probabilities == other.chosen.predictions.probabilities).all()
-
-
 @pytest.mark.parametrize(
     ("name", "step"), [("scmd", 3), ("swad", 6), ("mldg", 3), ("vl2v_adip", 6), ("active_bias", 6), ("dann", 3)]
 )
@@ -79,7 +63,7 @@ def test_killed_in_an_update_it_ends_with_the_same_bits(tmp_path, name, step):
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {
         f"step-{n}" for n in (2, 4, 6) if step - 4 < n <= step
     }
-    assert_equal(work(name, tmp_path), run(name, **values(name)))
+    assert_same_end(work(name, tmp_path), run(name, **values(name)))
 
 
 def test_killed_in_a_checkpoints_own_writing_it_ends_with_the_same_bits(tmp_path):
@@ -89,7 +73,7 @@ def test_killed_in_a_checkpoints_own_writing_it_ends_with_the_same_bits(tmp_path
     for call in range(0, calls, max(1, calls // 5)):
         folder = tmp_path / str(call)
         assert shim.killed(lambda folder=folder: work("scmd", folder), call, after=bool(call % 2))
-        assert_equal(work("scmd", folder), expected)
+        assert_same_end(work("scmd", folder), expected)
 
 
 @pytest.mark.parametrize("file", [snapshot.TENSORS, snapshot.REST])
@@ -100,7 +84,7 @@ def test_a_torn_one_falls_back_to_the_one_before(tmp_path, capsys, file):
     trial = checkpoints.resumed(lambda: begun("scmd"), tmp_path, OF)
     assert trial.step == 4
     assert f"{path.parent}: not a trial of these settings that was written down" in capsys.readouterr().err
-    assert_equal(work("scmd", tmp_path), run("scmd", **values("scmd")))
+    assert_same_end(work("scmd", tmp_path), run("scmd", **values("scmd")))
 
 
 def test_a_flipped_bit_of_a_tensor_is_found(tmp_path):

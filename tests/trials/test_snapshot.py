@@ -1,13 +1,12 @@
 """A trial that is written down and read back ends as one that never stopped, whatever its method keeps."""
 
 import pytest
-import torch
 
 from pipeline import training
 from pipeline.errors import InputError
 from pipeline.methods import METHODS
 from pipeline.trials import snapshot
-from tests.small_trials import data_of, judged, run, started
+from tests.small_trials import assert_same_end, data_of, judged, run, started
 
 STEPS, STOP = 6, 3
 # What the trial would say that it was made from.
@@ -35,19 +34,7 @@ def test_it_goes_on_to_the_very_same_end(tmp_path, name, step):
     snapshot.read_into(trial, tmp_path, OF)
     assert trial.step == step
     training.train(trial, data_of(judged(), name), judged())
-    assert trial.history == expected.history
-    assert trial.chosen.evaluation == expected.chosen.evaluation
-    for one, other in (
-        (trial.student.state_dict(), expected.student.state_dict()),
-        (trial.method.state_dict(), expected.method.state_dict()),
-        (trial.chosen.weights, expected.chosen.weights),
-        (trial.chosen.projection, expected.chosen.projection),
-    ):
-        assert one.keys() == other.keys()
-        assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
-    assert trial.drawn.tolist() == expected.drawn.tolist()
-    assert trial.selected.tolist() == expected.selected.tolist()
-    assert (trial.chosen.predictions.probabilities == expected.chosen.predictions.probabilities).all()
+    assert_same_end(trial, expected)
 
 
 def test_what_is_of_another_method_or_damaged_is_refused(tmp_path):
