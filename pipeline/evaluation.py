@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,7 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from pipeline.batches import normalised
-from pipeline.views.pictures import Pictures
+
+if TYPE_CHECKING:
+    from pipeline.views.pictures import Pictures
 
 BATCH = 256
 
@@ -21,7 +24,7 @@ class EvaluationSet:
     `rows` maps a sample to its row in the pictures, `domains` holds indices of `names`.
     """
 
-    pictures: Pictures
+    pictures: "Pictures"
     rows: np.ndarray
     labels: np.ndarray
     domains: np.ndarray

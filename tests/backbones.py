@@ -13,7 +13,7 @@ import torch
 
 from pipeline.averaging import RunningMean
 from pipeline.errors import InputError
-from pipeline.student.model import build
+from pipeline.student.building import build
 from pipeline.student.settings import ModelSettings
 
 MOST = 50_000_000

@@ -10,7 +10,8 @@ from pipeline.evaluation import EvaluationSet
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.optimiser import OptimiserSettings
-from pipeline.student.model import ModelSettings, build
+from pipeline.student.building import build
+from pipeline.student.settings import ModelSettings
 from pipeline.training_set import TrainingSet
 from pipeline.trials.settings import StudentSettings
 from pipeline.trials.trial import Trial, start

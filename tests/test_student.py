@@ -9,16 +9,17 @@ from safetensors.torch import save_file
 
 from pipeline.errors import InputError
 from pipeline.icons.pretrain import imagenet_weights
-from pipeline.student import model as student
-from pipeline.student.backbone import weights_file
+from pipeline.student.building import build as build_student
 from pipeline.student.norms import batch_norms
+from pipeline.student.settings import ModelSettings
+from pipeline.student.start import weights_file
 
 SMALL = {"backbone": "resnet10t", "pretrained": False, "batch_norm": "trained"}
 
 
 def build(seed=0, size=32, **changes):
-    settings = student.ModelSettings(**{**SMALL, **changes})
-    return student.build(settings, classes=5, embedding=7, size=size, seed=seed)
+    settings = ModelSettings(**{**SMALL, **changes})
+    return build_student(settings, classes=5, embedding=7, size=size, seed=seed)
 
 
 def test_outputs_have_the_shapes_of_classes_and_teacher_space():

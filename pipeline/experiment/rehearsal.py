@@ -8,7 +8,7 @@ from pipeline.errors import InputError, is_out_of_memory, reason
 from pipeline.experiment.checks import require_batch, require_pair, require_splits
 from pipeline.experiment.places import Plan
 from pipeline.samples import table
-from pipeline.student.model import build
+from pipeline.student.building import build
 from pipeline.student.settings import ModelSettings
 from pipeline.writing import require_room
 

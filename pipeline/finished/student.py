@@ -15,7 +15,8 @@ from pipeline.finished.card import Card, Preprocessing
 from pipeline.losses import cross_modal_logits
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
-from pipeline.student.model import Projection, Shipped, build
+from pipeline.student.building import build
+from pipeline.student.model import Projection, Shipped
 from pipeline.teacher.settings import digest
 from pipeline.trials.files import PROJECTION, WEIGHTS, classes_of
 from pipeline.trials.key import TrialKey

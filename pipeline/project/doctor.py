@@ -27,7 +27,8 @@ from pipeline.experiment.places import Plan
 from pipeline.samples import building, folders, judging, table
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.table import Samples
-from pipeline.student.backbone import require_known, weights_file
+from pipeline.student.backbone import require_known
+from pipeline.student.start import weights_file
 from pipeline.teacher.settings import LOCAL, TeacherSettings
 from pipeline.teacher.settings import weights_file as teacher_file
 from pipeline.views.pictures import gigabytes

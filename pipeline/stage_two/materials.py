@@ -10,7 +10,7 @@ from pipeline.matching import open_matching
 from pipeline.methods import METHODS
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.table import Samples
-from pipeline.student.backbone import weights_file
+from pipeline.student.start import weights_file
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.teacher.settings import digest as file_digest
 from pipeline.trials.files import FORMAT

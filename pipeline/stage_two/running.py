@@ -17,7 +17,7 @@ from pipeline.samples.splits import seed_hash
 from pipeline.stage_two import data
 from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.student.backbone import size_arguments
-from pipeline.student.model import build
+from pipeline.student.building import build
 from pipeline.trials import checkpoints, files, predictions
 from pipeline.trials.key import TrialKey
 from pipeline.trials.trial import Trial, start

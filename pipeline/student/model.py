@@ -7,10 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.batches import Outputs
-from pipeline.student.backbone import build as build_backbone
 from pipeline.student.compute import Compute
 from pipeline.student.norms import batch_norms
-from pipeline.student.settings import ModelSettings
 
 INITIAL_LOG_SCALE = math.log(1 / 0.07)
 MAX_LOG_SCALE = math.log(100)
@@ -114,18 +112,3 @@ class Student(nn.Module):
     def clamp_scale(self) -> None:
         """Keeps s in [0, ln 100], as CLIP's."""
         self.log_scale.clamp_(0, MAX_LOG_SCALE)
-
-
-def build(settings: ModelSettings, *, classes: int, embedding: int, size: int, seed: int) -> Student:
-    """A student whose new weights depend on `seed` alone, so that all methods of a trial start equal.
-
-    Raises InputError where there is no such backbone, or its weights are not to be had (`backbone.build`).
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network, width = build_backbone(settings.backbone, settings.pretrained, size)
-        predictor = Predictor(network, width, classes, settings.dropout)
-        head: nn.Module = nn.Linear(width, embedding, bias=False)
-        if settings.projector == "mlp":
-            head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, embedding, bias=False))
-    return Student(predictor, head, freeze_statistics=settings.batch_norm == "frozen")

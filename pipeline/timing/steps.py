@@ -16,8 +16,8 @@ from pipeline.engine.device import device
 from pipeline.losses import distillation
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
+from pipeline.student.building import build
 from pipeline.student.compute import ComputeSettings
-from pipeline.student.model import build
 from pipeline.timing.rounds import Comparison, alternate
 from pipeline.training_set import TrainingSet
 from pipeline.trials.settings import StudentSettings
