@@ -1,8 +1,8 @@
 """A model on clean pictures → what it answers, and the accuracy of every domain and split."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """All samples of a data set with what they are judged by; arrays of one length, `out` the split.
+    """Samples of a data set with what they are judged by; arrays of one length, `out` the split.
 
     `rows` maps a sample to its row in the pictures, `domains` holds indices of `names`.
     """
@@ -37,10 +37,21 @@ class EvaluationSet:
         """(samples,) bool: a domain's out or in split."""
         return np.asarray((self.domains == list(self.names).index(name)) & (self.out == out))
 
+    def deciding(self, sources: Sequence[str]) -> "EvaluationSet":
+        """The out splits of the source domains alone: what the choice of a checkpoint depends on."""
+        at = np.flatnonzero(np.logical_or.reduce([self.split(name, out=True) for name in sources]))
+        return replace(self, rows=self.rows[at], labels=self.labels[at], domains=self.domains[at], out=self.out[at])
+
+    def orders(self) -> Iterator[Any]:
+        """What a maker of its pictures must be told, for one batch after the other."""
+        for start in range(0, len(self.rows), BATCH):
+            rows = self.rows[start : start + BATCH]
+            yield self.pictures.order(rows, np.zeros(len(rows), int))
+
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of every sample on its clean picture: `answers` (samples,) int64, `probabilities` (samples, C) float16, and `losses`
+    """Of each sample on its clean picture: `answers` (samples,) int64, `probabilities` (samples, C) float16, and `losses`
     (samples,) float32, the cross-entropy with the label."""
 
     answers: np.ndarray
@@ -65,14 +76,12 @@ def zero_shot(logits: np.ndarray) -> ZeroShot:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, data: EvaluationSet, device: torch.device) -> Predictions:
-    """The answer to a picture is the class of the largest logit."""
+def predict(model: nn.Module, data: EvaluationSet, pictures: Iterator[np.ndarray], device: torch.device) -> Predictions:
+    """The answer to a picture is the class of the largest logit. `pictures` are those of `data.orders()`, as they come."""
     model.eval()
     answers, probabilities, losses = [], [], []
     for start in range(0, len(data.rows), BATCH):
-        rows = data.rows[start : start + BATCH]
-        pixels = data.pictures.take(rows, np.zeros(len(rows), int))
-        logits = model(normalised(pixels, data.mean, data.std, device)).float()
+        logits = model(normalised(next(pictures), data.mean, data.std, device)).float()
         labels = torch.from_numpy(data.labels[start : start + BATCH]).to(device)
         answers.append(logits.argmax(1).cpu().numpy())
         probabilities.append(logits.softmax(1).half().cpu().numpy())

@@ -1,8 +1,13 @@
 """The loop and the step, over a trial. Knows no method by name."""
 
+import copy
+import itertools
 import math
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +15,13 @@ from torch import Tensor
 
 from pipeline import optimiser
 from pipeline.batches import Batch
+from pipeline.engine.workers import exhaust, in_order
 from pipeline.errors import InputError
 from pipeline.evaluation import EvaluationSet, Predictions, accuracies, counted, predict, validation_loss
 from pipeline.progress import detail, track
 from pipeline.results import Evaluation, is_better, validation
 from pipeline.training_set import TrainingSet
+from pipeline.trials.settings import StudentSettings
 from pipeline.trials.trial import Chosen, Trial, exchange_random_state
 
 # Writes a trial down, or does not.
@@ -23,23 +30,29 @@ Keep = Callable[[Trial], None]
 STATISTICS_BATCHES = 20
 
 
-def train(trial: Trial, data: TrainingSet, judged: EvaluationSet, keep: Keep = lambda _: None) -> None:
-    """Takes a trial from its step to its end; `keep` is told as in `advance`. Raises InputError where training diverges."""
+def train(trial: Trial, data: TrainingSet, judged: EvaluationSet, keep: Keep = lambda _: None) -> Predictions:
+    """Takes a trial from its step to its end, and returns what its chosen weights answer to all of `judged`; `keep` is told as in
+    `advance`. Raises InputError where training diverges."""
     advance(trial, data, judged, trial.settings.steps, keep)
     begun = time.monotonic()
     if trial.averaging.conclude():
-        choose(trial, *evaluate(trial, data, judged, trial.settings.steps - 1))
+        pictures = in_order(data.pictures.maker, _orders_of_evaluation(trial, data, judged), trial.settings.workers)
+        choose(trial, evaluate(trial, data, judged, trial.settings.steps - 1, pictures))
+        exhaust(pictures)
+    predictions = answer(trial, judged)
     trial.seconds += time.monotonic() - begun
+    return predictions
 
 
 def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int, keep: Keep = lambda _: None) -> None:
     """Until before step `end`. Evaluates at every `evaluate_every`-th step and the last (DomainBed's times); hands the trial to
     `keep` before every `checkpoint_every`-th step."""
-    settings = trial.settings
-    batches = data.stream(trial.step, end, settings.workers, trial.device)
+    settings, steps = trial.settings, range(trial.step, end)
+    pictures = in_order(data.pictures.maker, _orders(trial, data, judged, steps), settings.workers)
+    batches = data.batches(steps, pictures, trial.device)
     begun = time.monotonic()
-    for batch in track(batches, end - trial.step, "training", lambda: state(trial)):
-        _advance_one(trial, batch, data, judged)
+    for batch in track(batches, len(steps), "training", lambda: state(trial)):
+        _advance_one(trial, batch, data, judged, pictures)
         if trial.step % settings.checkpoint_every == 0 and trial.step < settings.steps:
             now = time.monotonic()
             trial.seconds, begun = trial.seconds + now - begun, now
@@ -47,17 +60,48 @@ def advance(trial: Trial, data: TrainingSet, judged: EvaluationSet, end: int, ke
     trial.seconds += time.monotonic() - begun
 
 
-def _advance_one(trial: Trial, batch: Batch, data: TrainingSet, judged: EvaluationSet) -> None:
-    settings, number = trial.settings, trial.step
+def _orders(trial: Trial, data: TrainingSet, judged: EvaluationSet, steps: range) -> Iterator[Any]:
+    """Of all pictures in the order in which they are asked for, so that workers go on with an evaluation's while the step before
+    it trains."""
+    for step in steps:
+        yield data.order(step)
+        if _is_evaluated(trial.settings, step):
+            yield from _orders_of_evaluation(trial, data, judged)
+
+
+def _orders_of_evaluation(trial: Trial, data: TrainingSet, judged: EvaluationSet) -> Iterator[Any]:
+    yield from map(data.order, _steps_of_statistics(trial))
+    yield from _evaluated(trial, judged).orders()
+
+
+def _is_evaluated(settings: StudentSettings, step: int) -> bool:
+    return step % settings.evaluate_every == 0 or step == settings.steps - 1
+
+
+def _steps_of_statistics(trial: Trial) -> range:
+    """Whose batches renew the average's batch norms, where those are trained."""
+    steps = trial.settings.steps
+    return range(steps, steps if trial.student.freeze_statistics else steps + STATISTICS_BATCHES)
+
+
+def _evaluated(trial: Trial, judged: EvaluationSet) -> EvaluationSet:
+    return judged if trial.settings.evaluate == "all" else judged.deciding(trial.sources)
+
+
+def _advance_one(
+    trial: Trial, batch: Batch, data: TrainingSet, judged: EvaluationSet, pictures: Iterator[np.ndarray]
+) -> None:
+    number = trial.step
     learn(trial, batch)
     trial.step += 1
     np.add.at(trial.drawn, data.drawn(number)[0], 1)
-    if number % settings.evaluate_every == 0 or number == settings.steps - 1:
-        evaluation, predictions = evaluate(trial, data, judged, number)
+    if _is_evaluated(trial.settings, number):
+        before = trial.seconds_evaluating
+        evaluation = evaluate(trial, data, judged, number, pictures)
         if is_better(evaluation, trial.chosen.evaluation if trial.chosen else None, trial.sources):
-            choose(trial, evaluation, predictions)
+            choose(trial, evaluation)
         trial.averaging.observe(evaluation.validation_loss)
-        detail(f"step {number}: {state(trial)}")
+        detail(f"step {number}: {state(trial)}; evaluated in {trial.seconds_evaluating - before:.1f} s")
 
 
 def state(trial: Trial) -> str:
@@ -104,35 +148,58 @@ def update(trial: Trial, batch: Batch) -> dict[str, Tensor]:
     return {name: loss.detach() for name, loss in losses.items()}
 
 
-def evaluate(trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int) -> tuple[Evaluation, Predictions]:
-    """The averaged student on every domain and split, its batch-norm statistics its own; joins the trial's history."""
-    begun = time.monotonic()
-    if not trial.student.freeze_statistics:
-        steps = trial.settings.steps
-        fresh = data.stream(steps, steps + STATISTICS_BATCHES, 0, trial.device)
+def evaluate(
+    trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int, pictures: Iterator[np.ndarray]
+) -> Evaluation:
+    """The averaged student on the domains and splits that its settings name, its batch-norm statistics its own; joins the trial's
+    history. `pictures` are those of `_orders_of_evaluation`, as they come."""
+    begun, evaluated = time.monotonic(), _evaluated(trial, judged)
+    if steps := _steps_of_statistics(trial):
+        fresh = data.batches(steps, itertools.islice(pictures, len(steps)), trial.device)
         # What a network draws while it measures follows from the step, and takes nothing from what training draws.
         with torch.random.fork_rng(devices=[trial.device] if trial.device.type == "cuda" else []):
             torch.manual_seed(number)
             trial.averaging.renew_statistics((batch.images for batch in fresh), trial.device)
-    predictions = predict(trial.averaging.model, judged, trial.device)
-    right = predictions.answers == judged.labels
-    means = _means(trial)
-    loss, scale = (
-        validation_loss(predictions.losses, judged, trial.sources),
-        float(trial.student.log_scale.detach().exp()),
-    )
+        deque(fresh, maxlen=0)  # an average that is no mean yet takes none
+    predictions = predict(trial.averaging.model, evaluated, pictures, trial.device)
+    right = predictions.answers == evaluated.labels
     learnt = counted(trial.selected.cpu().numpy(), judged, predictions.probabilities.shape[1])
-    evaluation = Evaluation(number, accuracies(right, judged), means, loss, scale, *learnt)
+    evaluation = Evaluation(
+        step=number,
+        accuracies=accuracies(right, evaluated),
+        terms=_means(trial),
+        validation_loss=validation_loss(predictions.losses, evaluated, trial.sources),
+        logit_scale=float(trial.student.log_scale.detach().exp()),
+        learnt_domains=learnt[0],
+        learnt_classes=learnt[1],
+    )
     require_finite(evaluation)
     trial.history.append(evaluation)
     trial.sums = {}
     trial.seconds_evaluating += time.monotonic() - begun
-    return evaluation, predictions
+    return evaluation
 
 
-def choose(trial: Trial, evaluation: Evaluation, predictions: Predictions) -> None:
+def choose(trial: Trial, evaluation: Evaluation) -> None:
     """What was just evaluated becomes the trial's result so far."""
-    trial.chosen = Chosen(evaluation, *trial.averaging.model.parts(), predictions)
+    trial.chosen = Chosen(evaluation, *trial.averaging.model.parts())
+
+
+def answer(trial: Trial, judged: EvaluationSet) -> Predictions:
+    """Of the chosen weights, to all of `judged`; what its evaluation did not yet say of a split joins the history."""
+    begun = time.monotonic()
+    assert trial.chosen is not None
+    model = copy.deepcopy(trial.averaging.model.predictor)
+    model.load_state_dict(trial.chosen.weights)
+    pictures = in_order(judged.pictures.maker, judged.orders(), trial.settings.workers)
+    predictions = predict(model, judged, pictures, trial.device)
+    exhaust(pictures)
+    shares, before = accuracies(predictions.answers == judged.labels, judged), trial.chosen.evaluation
+    now = replace(before, accuracies={**shares, **before.accuracies})
+    trial.chosen = replace(trial.chosen, evaluation=now)
+    trial.history = [now if one == before else one for one in trial.history]
+    trial.seconds_evaluating += time.monotonic() - begun
+    return predictions
 
 
 def require_finite(evaluation: Evaluation) -> None:

@@ -1,7 +1,8 @@
 """Step number → batch: pictures of recorded views, with the teacher's answers to those very views."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,8 +45,18 @@ class TrainingSet:
         samples = np.concatenate(picked)
         return samples, random.integers(1, self.views, size=len(samples))
 
-    def batch(self, step: int, pixels: np.ndarray, shared: Mapping[str, Tensor], device: torch.device) -> Batch:
-        """The batch of a step whose pictures, (B, H, W, 3) uint8, a worker has made; `shared` is there already."""
+    def order(self, step: int) -> Any:
+        """What a maker of its pictures must be told for a step."""
+        samples, views = self.drawn(step)
+        return self.pictures.order(self.rows[samples], views)
+
+    def batches(self, steps: Iterable[int], pictures: Iterable[np.ndarray], device: torch.device) -> Iterator[Batch]:
+        """The batches of some steps, of whose orders `pictures` are what was made, as they come."""
+        shared = {name: tensor.to(device) for name, tensor in self.shared.items()}
+        for step, made in zip(steps, pictures, strict=True):
+            yield self._batch(step, made, shared, device)
+
+    def _batch(self, step: int, pixels: np.ndarray, shared: Mapping[str, Tensor], device: torch.device) -> Batch:
         samples, views = self.drawn(step)
         rows = self.rows[samples]
         fields = {"labels": self.labels[samples], "rows": samples}
@@ -57,11 +68,5 @@ class TrainingSet:
 
     def stream(self, first: int, last: int, workers: int, device: torch.device) -> Iterator[Batch]:
         """The batches of steps `first` … `last` − 1; their pictures are made by `workers` processes (0: in this one)."""
-        steps, shared = range(first, last), {name: tensor.to(device) for name, tensor in self.shared.items()}
-        orders = (self.pictures.order(*self._shown(step)) for step in steps)
-        for step, pixels in zip(steps, in_order(self.pictures.maker, orders, workers), strict=True):
-            yield self.batch(step, pixels, shared, device)
-
-    def _shown(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        samples, views = self.drawn(step)
-        return self.rows[samples], views
+        steps = range(first, last)
+        yield from self.batches(steps, in_order(self.pictures.maker, map(self.order, steps), workers), device)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pipeline import optimiser, training
 from pipeline.evaluation import EvaluationSet, accuracies
 from pipeline.methods import METHODS
 from pipeline.optimiser import OptimiserSettings
-from tests.small_trials import CPU, SAMPLES, data_of, judged, run, started
+from tests.small_trials import CPU, SAMPLES, Noise, assert_same_end, data_of, judged, run, started
 
 
 def test_a_step_changes_weights_by_the_sum_of_its_terms():
@@ -194,3 +195,51 @@ def test_accuracies_are_by_domain_and_split():
     assert shares["a_out"] == 0.5
     assert shares["a_in"] == pytest.approx(2 / 6)
     assert shares["b_in"] == shares["h_out"] == 0
+
+
+class Asked(Noise):
+    """Notes the rows of every batch of pictures."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def order(self, rows, views):
+        self.rows.append(sorted({int(row) for row in rows}))
+        return super().order(rows, views)
+
+
+def test_only_what_decides_is_looked_at_until_the_end_and_the_result_is_the_same():
+    of = replace(judged(), pictures=Asked())
+    everything, deciding = run("scmd"), run("scmd", of=of, evaluate="deciding")
+    assert_same_weights(everything, deciding)
+    assert everything.chosen.evaluation.step == deciding.chosen.evaluation.step
+    assert everything.chosen.evaluation.accuracies == pytest.approx(deciding.chosen.evaluation.accuracies)
+    outs = [0, 4, 8, 12]  # every fourth sample of the sources
+    assert of.pictures.rows.count(outs) == 3
+    assert [rows for rows in of.pictures.rows if max(rows) >= 16] == [list(range(SAMPLES))]  # once, at the end
+    for one, other in zip(everything.history, deciding.history, strict=True):
+        assert one.validation_loss == pytest.approx(other.validation_loss)
+        told = {"a_out", "b_out"} if one.step != deciding.chosen.evaluation.step else one.accuracies.keys()
+        assert other.accuracies == pytest.approx({name: one.accuracies[name] for name in told})
+
+
+def assert_same_weights(one, other):
+    assert one.chosen.weights.keys() == other.chosen.weights.keys()
+    assert all(torch.equal(tensor, other.chosen.weights[name]) for name, tensor in one.chosen.weights.items())
+
+
+@pytest.mark.parametrize("name", ["scmd", "swad"])
+def test_workers_make_the_pictures_of_evaluations_too_and_change_nothing(name):
+    alone, helped = started(name), started(name)
+    helped.settings = helped.settings.model_copy(update={"workers": 2})
+    answers = [training.train(trial, data_of(judged(), name), judged()) for trial in (alone, helped)]
+    assert_same_end(alone, helped)
+    assert (answers[0].probabilities == answers[1].probabilities).all()
+
+
+def test_the_chosen_weights_answer_to_everything():
+    trial = started("erm", evaluate="deciding")
+    answers = training.train(trial, data_of(judged(), "erm"), judged())
+    right = answers.answers == judged().labels
+    assert trial.chosen.evaluation.accuracies["h_in"] == right[judged().split("h", out=False)].mean()

@@ -45,6 +45,12 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
             raise
 
 
+def exhaust(made: Iterator[Any]) -> None:
+    """Ends the workers of `in_order`, whose items have all been taken."""
+    for _ in made:
+        raise ValueError("there are items that nobody took")
+
+
 class _Sent:
     """A maker that goes to workers through a file: through a pipe this process would wait, deaf, until each has imported all
     that it needs, and for ever for one that died."""

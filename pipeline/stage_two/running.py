@@ -52,7 +52,7 @@ def run(
     # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
     files.require_room_for(folder, trial.averaging.model.state_dict())
-    training.train(trial, learnt_from, judged, lambda now: checkpoints.keep(now, folder, expected))
+    answered = training.train(trial, learnt_from, judged, lambda now: checkpoints.keep(now, folder, expected))
     times = {name: round(getattr(trial, name), 1) for name in files.TIMES}
     assert trial.chosen is not None
     backbone, metrics = materials.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
@@ -78,7 +78,7 @@ def run(
             predictions=predictions.table(
                 [sample.id for sample in materials.samples.rows],
                 judged,
-                trial.chosen.predictions,
+                answered,
                 answers.zero_shot,
                 trial.drawn,
                 trial.selected.cpu().numpy(),

@@ -1,5 +1,7 @@
 """`configs/students/*.yaml`: the student and how it is trained, whatever the method."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipeline.averaging import AveragingSettings
@@ -27,6 +29,9 @@ class StudentSettings(Section):
     """Images of each source domain a step."""
     evaluate_every: int = Field(300, ge=1)
     """Steps between evaluations; the best by validation is the trial's result."""
+    evaluate: Literal["deciding", "all"] = "deciding"
+    """What an evaluation looks at: the sources' out splits, by which the best is chosen, or every split of every domain, whose
+    accuracies then stand in the history. The chosen weights are evaluated on all at the end, either way."""
     checkpoint_every: int = Field(500, ge=1)
     """Steps between checkpoints, from which a trial that was stopped goes on; they change no number."""
     compute: ComputeSettings = ComputeSettings()

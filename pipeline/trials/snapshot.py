@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.errors import InputError
-from pipeline.evaluation import Predictions
 from pipeline.results import Evaluation
 from pipeline.teacher.settings import digest
 from pipeline.trials.trial import Chosen, Trial
@@ -88,9 +86,6 @@ def _parts(trial: Trial) -> dict[str, dict[str, Tensor]]:
     }
     if trial.chosen:
         parts["weights"], parts["projection"] = trial.chosen.weights, trial.chosen.projection
-        parts["predictions"] = {
-            name: torch.from_numpy(values) for name, values in vars(trial.chosen.predictions).items()
-        }
     return parts
 
 
@@ -105,14 +100,7 @@ def _restore(trial: Trial, parts: dict[str, dict[str, Tensor]], chosen: dict[str
     trial.sums = parts.get("sums", {})
     trial.drawn, trial.selected = parts["counts"]["drawn"].cpu().numpy(), parts["counts"]["selected"]
     if chosen:
-        predictions = {name: _plain(tensor) for name, tensor in parts["predictions"].items()}
-        trial.chosen = Chosen(
-            Evaluation(**chosen), parts["weights"], parts.get("projection", {}), Predictions(**predictions)
-        )
-
-
-def _plain(tensor: Tensor) -> np.ndarray:
-    return tensor.cpu().numpy()
+        trial.chosen = Chosen(Evaluation(**chosen), parts["weights"], parts.get("projection", {}))
 
 
 def _optimiser_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from pipeline import optimiser
 from pipeline.averaging import Averaging, first_averaged
-from pipeline.evaluation import Predictions
 from pipeline.methods.method import Method, Phase
 from pipeline.results import Evaluation
 from pipeline.student.compute import Compute, resolve
@@ -20,13 +19,11 @@ from pipeline.trials.settings import StudentSettings
 
 @dataclass(frozen=True)
 class Chosen:
-    """The evaluation that is the trial's result so far, with its weights and what they answered; `projection` is empty where the
-    method taught none."""
+    """The evaluation that is the trial's result so far, with its weights; `projection` is empty where the method taught none."""
 
     evaluation: Evaluation
     weights: dict[str, Tensor]
     projection: dict[str, Tensor]
-    predictions: Predictions
 
 
 @dataclass
