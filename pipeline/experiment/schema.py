@@ -19,12 +19,12 @@ _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_+-]*")
 
 
 class PixelSettings(Section):
-    """The side of the student's square pictures; a set that would need more than `max_gb` is drawn while training."""
+    """The side of the student's square pictures; what would need more than `max_gb` is drawn while training."""
 
     size: int = Field(ge=8)
     """The side of the student's square pictures."""
     max_gb: float = Field(8.0, ge=0)
-    """A set of pictures larger than this is drawn while training instead of stored."""
+    """All views are stored where they take no more than this, else the clean one where it does; others are drawn in training."""
 
 
 class Matrix(Section):

@@ -17,7 +17,7 @@ from pipeline.stage_two.materials import Materials
 from pipeline.teacher import zero_shot
 from pipeline.training_set import TrainingSet
 from pipeline.views import pixels
-from pipeline.views.pictures import Pictures, fits
+from pipeline.views.pictures import CleanStored, Pictures, stored_views
 
 
 def student_pictures(
@@ -29,8 +29,11 @@ def student_pictures(
     """
     cache, views = materials.cache, materials.views
     wanted = wanted_pictures(dataset, materials.samples, cache, views, materials.size)
-    stored = fits(len(wanted.ids), views, materials.size, max_gb)
-    pictures: Pictures = pixels.opened(store_of_views(stores, cache), wanted) if stored else wanted.drawn
+    stored = stored_views(len(wanted.ids), views, materials.size, max_gb)
+    pictures: Pictures = wanted.drawn
+    if stored:
+        opened = pixels.opened(store_of_views(stores, cache), wanted.first(stored))
+        pictures = opened if stored == views else CleanStored(opened, wanted.drawn)
     probes = cache.column("pixel_probe")
     replay.check(wanted.rows, wanted.drawn, probes, cache.attributes.render_size, pictures, seed)
     return pictures

@@ -9,23 +9,28 @@ from pipeline.progress import say
 from pipeline.recorded import store_of_views, wanted_pictures
 from pipeline.samples import table
 from pipeline.views import pixels
-from pipeline.views.pictures import fits, gigabytes
+from pipeline.views.pictures import gigabytes, stored_views
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
 
 
 def run(plan: Plan, workers: int | None) -> None:
-    """Renders what the store of these views lacks, or says that the set is too large for one."""
+    """Renders what the store of these views lacks, or says what of them is too much for one."""
     samples, settings = table.read(plan.samples_folder), plan.experiment.pixels
     cache = open_matching(plan.cache_folder, plan.teacher, samples)
     wanted = wanted_pictures(plan.dataset, samples, cache, plan.teacher.views, settings.size)
-    needed = gigabytes(len(wanted.ids), plan.teacher.views, settings.size)
+    views, rows = plan.teacher.views, len(wanted.ids)
     plan.pixels_folder.mkdir(parents=True, exist_ok=True)
-    if fits(len(wanted.ids), plan.teacher.views, settings.size, settings.max_gb):
+    stored = stored_views(rows, views, settings.size, settings.max_gb)
+    if stored < views:
+        which = "those of the augmented views" if stored else "they"
+        say(
+            f"{gigabytes(rows, views, settings.size):.1f} GB of pixels, more than pixels.max_gb: {which} will be drawn while "
+            "training"
+        )
+    if stored:
         folder = store_of_views(plan.pixels_folder, cache)
-        rendered = pixels.complete(folder, wanted, workers)
-        say(f"{rendered} pictures rendered; {needed:.2f} GB of pixels in {folder}")
-    else:
-        say(f"{needed:.1f} GB of pixels, more than pixels.max_gb: they will be drawn while training")
+        rendered = pixels.complete(folder, wanted.first(stored), workers)
+        say(f"{rendered} pictures rendered; {gigabytes(rows, stored, settings.size):.2f} GB of pixels in {folder}")
     say(f"next: {plan.command('students')}")

@@ -31,5 +31,6 @@ def run(plan: Plan, results: Path, key: TrialKey) -> Path:
     folder = key.folder(results)
     metrics = running.run(materials, assignment, sources, pictures, folder)
     percent = f"{metrics['accuracy']:.1%} at step {metrics['step']}, validation {metrics['validation']:.1%}"
-    say(f"{key.held_out}: {percent}, {metrics['seconds']:.0f} s; in {folder}")
+    took = f"{metrics['seconds']:.0f} s ({metrics['seconds_evaluating']:.0f} s of it evaluating)"
+    say(f"{key.held_out}: {percent}, {took}; in {folder}")
     return folder

@@ -92,9 +92,34 @@ class StoredPictures:
         return self.maker[self.order(rows, views)]
 
 
-def fits(rows: int, views: int, size: int, max_gb: float) -> bool:
-    """Whether all pictures are to be stored; else they are drawn while training."""
-    return gigabytes(rows, views, size) <= max_gb
+class _Either:
+    """Takes orders for stored clean pictures and for drawn ones."""
+
+    def __init__(self, clean: Maker, drawn: Maker) -> None:
+        self._makers = {"clean": clean, "drawn": drawn}
+
+    def __getitem__(self, order: tuple[str, Any]) -> np.ndarray:
+        which, one = order
+        return self._makers[which][one]
+
+
+class CleanStored:
+    """Clean pictures, which every evaluation asks for, from a store; others drawn when they are asked for."""
+
+    def __init__(self, clean: StoredPictures, drawn: DrawnPictures) -> None:
+        self.clean, self.drawn = clean, drawn
+        self.maker = _Either(clean.maker, drawn.maker)
+
+    def order(self, rows: np.ndarray, views: np.ndarray) -> tuple[str, Any]:
+        return ("drawn", self.drawn.order(rows, views)) if views.any() else ("clean", self.clean.order(rows, views))
+
+    def take(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        return self.maker[self.order(rows, views)]
+
+
+def stored_views(rows: int, views: int, size: int, max_gb: float) -> int:
+    """How many of the views are to be stored: all, the clean one, at which every evaluation looks, or none."""
+    return next((count for count in (views, 1) if gigabytes(rows, count, size) <= max_gb), 0)
 
 
 def gigabytes(rows: int, views: int, size: int) -> float:

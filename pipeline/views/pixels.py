@@ -5,7 +5,7 @@ where none was), `pixels.npy` (rows, views, size, size, 3) the pictures. `rows.p
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,11 @@ class Wanted:
     def rows(self) -> np.ndarray:
         """Rows that can be rendered."""
         return np.flatnonzero(self.there)
+
+    def first(self, views: int) -> "Wanted":
+        """Of the first views alone."""
+        drawn = self.drawn
+        return replace(self, drawn=DrawnPictures(drawn.load, drawn.numbers[:, :views], drawn.size))
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,12 @@ def test_two_runs_are_equal_and_workers_change_nothing(ready):
     change(ready, "students/small.yaml", workers=2)
     ok(*STUDENT, cwd=ready)
     assert equal_files(ready / TRIAL) == first
-    # Too large to store: drawn by two loader processes, the same files.
-    change(ready, "experiment.yaml", pixels={"size": 24, "max_gb": 0.0})
-    assert "will be drawn while training" in ok("pixels", cwd=ready)
+    # All are too large to store: the clean ones alone are, the others are drawn by two loader processes; the same files.
+    change(ready, "experiment.yaml", pixels={"size": 24, "max_gb": 1e-4})
     shutil.rmtree(ready / PIXELS)
+    told = ok("pixels", cwd=ready)
+    assert "those of the augmented views will be drawn while training" in told
+    assert "36 pictures rendered" in told
     ok(*STUDENT, cwd=ready)
     assert equal_files(ready / TRIAL) == first
 

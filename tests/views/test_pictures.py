@@ -6,7 +6,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.views import pixels
 from pipeline.views.distribution import Distribution
-from pipeline.views.pictures import DrawnPictures
+from pipeline.views.pictures import CleanStored, DrawnPictures, stored_views
 from pipeline.views.pixels import Wanted
 from tests.conftest import draw_image, draw_many
 
@@ -42,6 +42,21 @@ def test_stored_pictures_equal_those_drawn_on_demand(tmp_path, workers):
     assert stored.shape == (5, 16, 16, 3)
     assert (stored == wanted().drawn.take(ROWS, VIEWS)).all()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["numbers.npy", "pixels.npy", "rows.parquet"]
+
+
+def test_clean_pictures_come_from_their_own_store_and_no_image_is_decoded_for_them(tmp_path):
+    pixels.complete(tmp_path, wanted().first(1), 0)
+    more = wanted()
+    pictures = CleanStored(pixels.opened(tmp_path, more.first(1)), more.drawn)
+    clean = np.zeros(5, int)
+    assert (pictures.take(ROWS, clean) == wanted().drawn.take(ROWS, clean)).all()
+    assert more.drawn.maker.load.decoded == []
+    assert (pictures.take(ROWS, VIEWS) == wanted().drawn.take(ROWS, VIEWS)).all()
+
+
+def test_the_clean_view_is_stored_alone_where_all_do_not_fit_and_it_does():
+    gb = 10 * 16 * 16 * 3 / 1e9
+    assert [stored_views(10, 4, 16, most) for most in (4 * gb, 3.9 * gb, gb, 0.9 * gb)] == [4, 1, 1, 0]
 
 
 def test_a_second_time_nothing_is_rendered(tmp_path):
