@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pipeline.cache.reader import Column
 from pipeline.errors import ReplayError
 from pipeline.samples.loading import Loader
 from pipeline.views.pictures import DrawnPictures, Pictures
@@ -13,7 +14,7 @@ REPLAYED = 300
 
 
 def check(
-    rows: np.ndarray, rendered: DrawnPictures, probes: np.ndarray, teacher_size: int, pictures: Pictures, seed: int
+    rows: np.ndarray, rendered: DrawnPictures, probes: Column, teacher_size: int, pictures: Pictures, seed: int
 ) -> None:
     """Draws `REPLAYED` random views of `rows` again and compares them with what the teacher saw and the student will see.
 
@@ -33,7 +34,7 @@ def check(
 
 
 def require_seen(
-    chosen: Iterable[tuple[int, int]], load: Loader, numbers: np.ndarray, probes: np.ndarray, teacher_size: int
+    chosen: Iterable[tuple[int, int]], load: Loader, numbers: np.ndarray, probes: Column, teacher_size: int
 ) -> None:
     """Draws (row, view) pairs again by their recorded `numbers` (N, V, 11) and compares the pixel probes (N, V, 48).
 
@@ -43,7 +44,7 @@ def require_seen(
         if view == 0:
             continue
         drawn = render(load(row), numbers[row, view], teacher_size)
-        seen = probes[row, view]
+        seen = probes[np.array([row]), view][0]
         if _differs(probe(drawn), seen):
             raise ReplayError(f"{_place(load, row, view)}: the teacher saw another picture; {_cause(drawn, seen)}")
 

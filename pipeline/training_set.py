@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.batches import Batch, normalised, on_device
+from pipeline.cache.reader import Column
 from pipeline.engine.workers import in_order
 from pipeline.views.pictures import Pictures
 
@@ -27,7 +28,7 @@ class TrainingSet:
     labels: np.ndarray
     sources: tuple[np.ndarray, ...]
     views: int
-    answers: Mapping[str, np.ndarray]
+    answers: Mapping[str, Column]
     shared: Mapping[str, Tensor]
     needs: frozenset[str]
     per_domain: int

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batches import normalised
+from pipeline.samples.dataset import DatasetSettings
+from pipeline.samples.loading import of_rows
+from pipeline.samples.table import Sample
 from pipeline.training_set import TrainingSet
-from pipeline.views.pictures import StoredPictures
+from pipeline.views.pictures import DrawnPictures, StoredPictures
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -103,6 +106,29 @@ def test_what_a_worker_gets_of_a_store_is_a_path_however_large_the_store_is(tmp_
     pictures = StoredPictures(tmp_path / "pixels.npy", np.arange(200))
     pictures.take(np.array([3]), np.array([1]))  # mapped here already
     assert len(pickle.dumps(pictures.maker)) < 1000
+
+
+def test_what_a_worker_gets_of_images_is_at_most_200_bytes_each(tmp_path):
+    """Neither columns of the cache nor the numbers of the views: whatever V and C."""
+    count = 100_000
+    samples = [
+        Sample(
+            f"{at:064x}",
+            f"photograph/grand piano/image_{at:07}.jpg",
+            "photograph",
+            "grand piano",
+            at % 345,
+            at,
+            500,
+            375,
+        )
+        for at in range(count)
+    ]
+    (tmp_path / "images").mkdir()
+    settings = DatasetSettings(root=tmp_path / "images", domains=("photograph",))
+    numbers = np.zeros((count, 9, 11), np.float32)
+    pictures = DrawnPictures(of_rows(settings, samples, exif=True), numbers, 224)
+    assert len(pickle.dumps(pictures.maker)) < 2_000_000 + 200 * count
 
 
 def test_normalisation_is_by_channel():

@@ -16,15 +16,27 @@ def read(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, blo
     return decoded(data, shape, chain, array, block, view)
 
 
+def checked(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, block: int, view: int) -> bytes:
+    """A chunk's file, of which `decoded` has nothing to say. Raises CacheError as `read_whole`."""
+    path = chunk_path(array, block, view)
+    _require_whole(folder, ledger, shape, path, block)
+    data = checked_bytes(folder, path, ledger.files.get(path), most_bytes(path, shape))
+    decoded(data, shape, chain, array, block, view)
+    return data
+
+
 def read_whole(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:
     """Like `read`. Raises CacheError also where only the first rows of the block are finished: the rest is fill."""
-    path = chunk_path(array, block, view)
+    _require_whole(folder, ledger, shape, chunk_path(array, block, view), block)
+    return read(folder, ledger, shape, chain, array, block, view)
+
+
+def _require_whole(folder: Path, ledger: Ledger, shape: Shape, path: str, block: int) -> None:
     if path in ledger.files and ledger.rows_of(path) < shape.rows(block):
         raise CacheError(
             f"{folder / path}: {ledger.rows_of(path)} of {shape.rows(block)} rows are finished; run `scmd teacher` to "
             "complete it"
         )
-    return read(folder, ledger, shape, chain, array, block, view)
 
 
 def decoded(data: bytes, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:

@@ -160,8 +160,20 @@ def plain_files(folder: Path) -> list[str]:
 def read_file(folder: Path, path: str, limit: int) -> bytes:
     """A regular file of at most `limit` bytes, reached from `folder` through folders alone.
 
-    Raises FileNotFoundError, and CacheError for a link, a pipe, a device, a folder, or a larger file: before a byte of it
-    is read. The cache's own folder may be a link, as its user may have put it on another disk.
+    Raises FileNotFoundError, and CacheError as `open_file`, or for a larger file: before a byte of it is read.
+    """
+    with os.fdopen(open_file(folder, path), "rb", buffering=0) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limit:
+            raise CacheError(f"{folder / path}: {size:,} bytes, where at most {limit:,} are expected")
+        return stream.read(size)
+
+
+def open_file(folder: Path, path: str) -> int:
+    """The descriptor of a regular file, opened for reading.
+
+    Raises FileNotFoundError, and CacheError for a link, a pipe, a device or a folder. The cache's own folder may be a link, as
+    its user may have put it on another disk.
     """
     *parents, name = path.split("/")
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -181,14 +193,10 @@ def read_file(folder: Path, path: str, limit: int) -> bytes:
         raise CacheError(f"{folder / path}: cannot be read ({error.strerror})") from error
     finally:
         os.close(at)
-    state = os.fstat(descriptor)
-    if not stat.S_ISREG(state.st_mode):
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise CacheError(f"{folder / path}: a link or no plain file; a cache holds its own files only")
-    with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        if state.st_size > limit:
-            raise CacheError(f"{folder / path}: {state.st_size:,} bytes, where at most {limit:,} are expected")
-        return stream.read(state.st_size)
+    return descriptor
 
 
 def sha256(data: bytes | memoryview) -> str:

@@ -1,6 +1,7 @@
 """Whole columns of a cache, each file checked against the ledger while it is read. Needs neither open_clip nor a GPU."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -28,10 +29,16 @@ from pipeline.cache.layout import (
     require_countable,
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
+from pipeline.cache.mapping import MOST_MAPS, ColumnMap, MappedColumn
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row, read_rows, require_prompts
 from pipeline.errors import CacheError, ResourceError
+
+# Threads that check a column's chunks.
+THREADS = 2
+# `column[rows, views]` → (…, width).
+Column = np.ndarray | MappedColumn
 
 
 @dataclass(frozen=True)
@@ -100,29 +107,48 @@ class TeacherCache:
         except (MemoryError, ValueError) as error:
             size = byte_count(spec.shape(self.shape), spec.dtype)
             raise ResourceError(f"{self.folder}: `{array}` has {size:,} bytes, more than this memory holds") from error
-        with self._in_place():
-            for block in range(self.shape.blocks):
-                start = block * self.shape.block
-                fill = partial(self._fill, values[:, start : start + self.shape.rows(block)], array, block)
-                ledger.using(self.folder, ledger.name_of(block), fill)
+        self._each_block(partial(self._fill, values, array))
         return values.swapaxes(0, 1)
+
+    def rows_of(self, array: str) -> Column:
+        """A column of which rows are read here and there: checked, and of a raw cache not held in memory.
+
+        Raises CacheError as `column` does.
+        """
+        if self.attributes.codec != "raw" or self.shape.blocks * self.shape.views > MOST_MAPS:
+            return self.column(array)
+        mapping = ColumnMap(VIEW_ARRAYS[array], self.shape)
+        self._each_block(partial(self._map, mapping, array))
+        return mapping.column()
 
     def clean_features(self) -> np.ndarray:
         """(N, D) image features of view 0, read alone. Raises CacheError naming a chunk that is missing or damaged."""
         values = np.empty((self.shape.samples, self.shape.embedding), VIEW_ARRAYS["image_features"].dtype)
-        with self._in_place():
-            for block in range(self.shape.blocks):
-                start = block * self.shape.block
-                rows = values[start : start + self.shape.rows(block)]
-                fill = partial(self._fill, rows[None], "image_features", block)
-                ledger.using(self.folder, ledger.name_of(block), fill)
+        self._each_block(partial(self._fill, values[None], "image_features"))
         return values
 
+    def _each_block(self, work: Callable[[int, Ledger], None]) -> None:
+        """Does it with each block and its ledger, several at a time: what it costs are checksums."""
+
+        def with_ledger(block: int) -> None:
+            ledger.using(self.folder, ledger.name_of(block), partial(work, block))
+
+        with self._in_place(), ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(with_ledger, range(self.shape.blocks)):
+                pass
+
     def _fill(self, values: np.ndarray, array: str, block: int, listed: Ledger) -> None:
-        """Reads a block's chunks into (V, rows of the block, width)."""
+        """Reads a block's chunks into its rows of (V, N, width)."""
         self._require_usable(block, listed)
-        for view, rows in enumerate(values):
+        start = block * self.shape.block
+        for view, rows in enumerate(values[:, start : start + self.shape.rows(block)]):
             rows[:] = chunks.read_whole(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
+
+    def _map(self, mapping: ColumnMap, array: str, block: int, listed: Ledger) -> None:
+        self._require_usable(block, listed)
+        for view in range(self.shape.views):
+            data = chunks.checked(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
+            mapping.put(self.folder, chunk_path(array, block, view), block, view, data)
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from pipeline import replay
+from pipeline.cache.reader import Column
 from pipeline.evaluation import EvaluationSet, ZeroShot
 from pipeline.evaluation import zero_shot as zero_shot_of
 from pipeline.methods.method import Problem
@@ -34,7 +35,7 @@ def student_pictures(
     if stored:
         opened = pixels.opened(store_of_views(stores, cache), wanted.first(stored))
         pictures = opened if stored == views else CleanStored(opened, wanted.drawn)
-    probes = cache.column("pixel_probe")
+    probes = cache.rows_of("pixel_probe")
     replay.check(wanted.rows, wanted.drawn, probes, cache.attributes.render_size, pictures, seed)
     return pictures
 
@@ -56,6 +57,8 @@ def evaluation_set(materials: Materials, pictures: Pictures, trial: int) -> Eval
     )
 
 
+# Rows of logits that are looked at at a time.
+SOME = 1 << 14
 # Fields of a batch that are columns of a cache.
 CACHE_COLUMNS = {"teacher_logits": "logits", "teacher_features": "image_features"}
 
@@ -65,7 +68,7 @@ class Answers:
     """What a trial takes of the teacher, read once: `columns` (N, V, …) by their fields of a batch, and the raw `text` (P, C, D).
     `zero_shot` is what the teacher itself answers to what the student is judged by."""
 
-    columns: dict[str, np.ndarray]
+    columns: dict[str, Column]
     text: np.ndarray
     zero_shot: ZeroShot
 
@@ -73,13 +76,20 @@ class Answers:
 def answers(materials: Materials, judged: EvaluationSet, needs: frozenset[str]) -> Answers:
     """The columns that a method needs; logits are read for the teacher's own answers, whoever trains."""
     cache = materials.cache
-    logits = cache.column("logits")
+    logits = cache.rows_of("logits")
     columns = {
-        name: logits if column == "logits" else cache.column(column)
+        name: logits if column == "logits" else cache.rows_of(column)
         for name, column in CACHE_COLUMNS.items()
         if name in needs
     }
-    return Answers(columns, cache.read_text_embeddings(), zero_shot_of(logits[judged.rows, 0]))
+    return Answers(columns, cache.read_text_embeddings(), _zero_shot(logits, judged.rows))
+
+
+def _zero_shot(logits: Column, rows: np.ndarray) -> ZeroShot:
+    """Some rows at a time: what is made on the way takes four times the room of the logits."""
+    parts = [zero_shot_of(logits[rows[at : at + SOME], 0]) for at in range(0, len(rows), SOME)]
+    answers = np.concatenate([part.answers for part in parts])
+    return ZeroShot(answers, np.concatenate([part.probabilities for part in parts]))
 
 
 def training_set(

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import zarr
 
-from pipeline.cache import ledger, metadata, reader, writer
+from pipeline.cache import chunks, ledger, metadata, reader, writer
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, chunk_path
 from pipeline.cache.metadata import Attributes, read_group
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Work, Writer
 from pipeline.errors import CacheError
+from pipeline.timing.memory import unique
 from tests.conftest import files
 
 SHAPE = Shape(samples=10, views=3, classes=4, prompts=2, embedding=5, columns=11, block=4)
@@ -75,12 +76,62 @@ def assert_whole(folder, shape=SHAPE) -> None:
 def test_what_is_written_is_read_by_us_and_by_zarr(tmp_path, chain):
     make(tmp_path, chain=chain)
     assert_whole(tmp_path)
-    group = zarr.open_group(tmp_path, mode="r")
+    group, cache = zarr.open_group(tmp_path, mode="r"), reader.open_complete(tmp_path)
+    at, views = np.indices((SHAPE.samples, SHAPE.views))
     for name in VIEW_ARRAYS:
-        assert (group[name][:] == reader.open_complete(tmp_path).column(name)).all()
-    text = reader.open_complete(tmp_path).read_text_embeddings()
+        assert (group[name][:] == cache.column(name)).all()
+        rows = cache.rows_of(name)
+        assert (rows[at, views] == cache.column(name)).all()
+        assert (rows[at[:, 0], 1] == cache.column(name)[:, 1]).all()
+    text = cache.read_text_embeddings()
     assert (group["text_embeddings"][:] == text).all()
     assert text.shape == (2, 4, 5)
+
+
+def test_rows_of_a_raw_cache_are_checked_and_then_lie_on_the_disk_alone(tmp_path):
+    """64 MB of logits: what is read takes the memory of its own pages."""
+    shape = Shape(samples=16384, views=4, classes=500, prompts=1, embedding=5, columns=11, block=1024)
+    identity = {"templates": ["{}"], "classes": [str(n) for n in range(500)]}
+    cache = Writer(tmp_path, shape, "raw", origins(shape, **identity), MADE_BY)
+    cache.write_head(
+        attributes(shape, "raw", **identity),
+        rows(shape.samples),
+        [identity["classes"]],
+        np.ones((1, 500, 5), np.float32),
+    )
+    for work in cache.missing(ALL):
+        count = shape.rows(work.block)
+        cache.write(
+            work, {n: np.ones((count, 4, VIEW_ARRAYS[n].width(shape)), VIEW_ARRAYS[n].dtype) for n in work.arrays}
+        )
+    opened, before = reader.open_complete(tmp_path), unique()
+    logits = opened.rows_of("logits")
+    assert unique() - before < 30e6
+    assert (logits[np.array([0, 16383]), np.array([3, 0])] == 1).all()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9] + bytes(9), lambda data: data[:-1], lambda data: data[:0]])
+def test_rows_of_a_damaged_chunk_are_refused(tmp_path, damage):
+    make(tmp_path)
+    chunk = tmp_path / chunk_path("logits", 1, 2)
+    chunk.write_bytes(damage(chunk.read_bytes()))
+    with pytest.raises(CacheError, match="logits/c/1/2/0"):
+        reader.open_complete(tmp_path).rows_of("logits")
+
+
+def test_a_chunk_that_changes_between_its_check_and_its_map_is_refused(tmp_path, monkeypatch):
+    make(tmp_path)
+    chunk, check = tmp_path / chunk_path("logits", 1, 2), chunks.checked
+
+    def and_then_another(*place):
+        data = check(*place)
+        if place[-2:] == (1, 2):
+            chunk.write_bytes(bytes(chunk.stat().st_size))
+        return data
+
+    monkeypatch.setattr(chunks, "checked", and_then_another)
+    with pytest.raises(CacheError, match="another file took its place"):
+        reader.open_complete(tmp_path).rows_of("logits")
 
 
 @pytest.mark.parametrize("columns", [1, 12])
