@@ -90,7 +90,7 @@ def test_verbose_tells_each_evaluation_also_of_trials_side_by_side(ready):
     for method in ("erm", "scmd"):
         lines = re.findall(rf"\[{method}, ink held out, trial 0\] (step \d+: cross entropy .*)", told)
         assert [line.split(":")[0] for line in lines] == ["step 0", "step 3", "step 5"]
-        assert all(re.search(r"validation \d+\.\d%$", line) for line in lines)
+        assert all(re.search(r"validation \d+\.\d%; evaluated in \d+\.\d s$", line) for line in lines)
     assert "step 3" not in ok(*STUDENT, cwd=ready)
 
 

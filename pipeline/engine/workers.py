@@ -30,8 +30,7 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
             sampler=items,
             num_workers=workers,
             collate_fn=_as_made,
-            # Spawned, as a forked copy of a process with an OpenMP pool may hang in its first parallel operation.
-            multiprocessing_context="spawn" if workers else None,
+            multiprocessing_context=_forking_from_a_server(maker) if workers else None,
         )
         try:
             with _deaf_to_interrupts():
@@ -43,6 +42,14 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
         except BaseException:
             _kill_workers()
             raise
+
+
+def _forking_from_a_server(maker: Any) -> Any:
+    """Workers are copies of a process that has imported what they need and done nothing yet: they start at once, and share its
+    memory. (A copy of this one, which may have an OpenMP pool, could hang in its first parallel operation.)"""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, type(maker).__module__])
+    return context
 
 
 def exhaust(made: Iterator[Any]) -> None:
@@ -88,12 +95,16 @@ def _kill_workers() -> None:
 
 
 def _starting() -> Iterator[int]:
-    """Spawned processes that an interrupt left before they were entered as children, where the system tells of them."""
+    """Workers that an interrupt left before they were entered as children: the server's, where the system tells of them."""
     with suppress(OSError):
-        for listed in Path("/proc/self/task").glob("*/children"):
-            for pid in listed.read_text().split():
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    yield int(pid)
+        for child in _children("self"):
+            if b"multiprocessing.forkserver" in Path(f"/proc/{child}/cmdline").read_bytes():
+                yield from _children(child)
+
+
+def _children(pid: int | str) -> Iterator[int]:
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        yield from map(int, listed.read_text().split())
 
 
 class _Guarded(Dataset[Any]):

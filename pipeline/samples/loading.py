@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
 from PIL import Image
 
 from pipeline.errors import InputError, reason
@@ -16,11 +17,14 @@ from pipeline.samples.table import Sample, Samples
 class Loader:
     """`loader(row)` is the upright RGB picture of `samples[row]`, None where the data set no longer has the image.
 
-    Raises InputError where the file is missing or its bytes are not those that the samples table recorded.
+    Raises InputError where the file is missing or its bytes are not those that the samples table recorded. Of the samples it
+    keeps what it needs, some hundred bytes each: every worker gets a copy.
     """
 
     def __init__(self, images: Images, samples: Sequence[Sample | None], root: Path, *, exif: bool):
-        self.images, self.samples, self.root, self.exif = images, samples, root, exif
+        self.images, self.root, self.exif = images, root, exif
+        self._keys = pa.array([sample and sample.key for sample in samples], pa.large_string())
+        self._ids = pa.array([sample and bytes.fromhex(sample.id) for sample in samples], pa.binary(32))
 
     def __call__(self, row: int) -> Image.Image:
         try:
@@ -30,28 +34,27 @@ class Loader:
 
     def data(self, row: int) -> bytes:
         """The image's file. Raises InputError as a call does."""
-        sample = self.samples[row]
-        if sample is None:
+        key = self._keys[row].as_py()
+        if key is None:
             raise InputError(f"row {row} of the teacher cache is of an image that is no longer among the samples")
         try:
-            data = self.images.read(sample.key)
+            data = self.images.read(key)
         except OSError as error:
             what = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({reason(error)})"
             raise InputError(
-                f"image {sample.key} {what}; the data set's images belong under {self.root} "
+                f"image {key} {what}; the data set's images belong under {self.root} "
                 "(a teacher cache holds none): put them there, or name their place as `root` in the data set's configuration"
             ) from error
-        if hashlib.sha256(data).hexdigest() != sample.id:
+        if hashlib.sha256(data).digest() != self._ids[row].as_py():
             raise InputError(
-                f"image {sample.key} under {self.root} has changed since the samples table was made; "
+                f"image {key} under {self.root} has changed since the samples table was made; "
                 "restore it, or run `scmd samples` and what follows again"
             )
         return data
 
     def key(self, row: int) -> str:
         """Where the image of a row lies."""
-        sample = self.samples[row]
-        return sample.key if sample else f"of row {row}, which is gone"
+        return self._keys[row].as_py() or f"of row {row}, which is gone"
 
 
 def where_there(load: Callable[[int], Image.Image], row: int) -> Image.Image | None:

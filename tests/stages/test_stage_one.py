@@ -211,10 +211,14 @@ def test_a_worker_that_the_system_kills_ends_the_run_by_name_and_the_next_goes_o
 
 
 def worker_of(pid: int) -> int:
-    """The process that draws for stage one; multiprocessing keeps another beside it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    (worker,) = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    """The process that draws for stage one: a copy of the server that multiprocessing keeps."""
+    (server,) = [one for one in children(pid) if b"forkserver" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    (worker,) = children(server)
     return worker
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_cache_folder_may_be_a_link_to_another_disk(ready, tmp_path):

@@ -1,0 +1,140 @@
+"""Stage two on a cache of DomainNet's shape, of made-up rows: how long until its first batch is there, and what memory it takes
+with its workers. The network's own memory, which is the device's, is not in it."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pipeline import config, package, recorded
+from pipeline.cache import metadata, reader
+from pipeline.cache.layout import VIEW_ARRAYS, Shape
+from pipeline.cache.origin import Origins
+from pipeline.cache.rows import Row
+from pipeline.cache.writer import Writer
+from pipeline.methods import METHODS
+from pipeline.progress import say
+from pipeline.samples import table
+from pipeline.samples.folders import FolderImages
+from pipeline.samples.loading import Loader
+from pipeline.samples.table import Sample, Samples
+from pipeline.stage_two import data
+from pipeline.stage_two.materials import Materials
+from pipeline.timing.memory import unique_with_children
+from pipeline.trials.settings import StudentSettings
+from pipeline.views.distribution import CLEAN, COLUMNS
+from pipeline.views.pictures import DrawnPictures
+
+# DomainNet's, in as many views as the shipped teachers have.
+SHAPE = Shape(586_575, views=9, classes=345, prompts=1, embedding=512, columns=len(COLUMNS), block=1024)
+DOMAINS = [f"domain-{number}" for number in range(6)]
+METHOD, STUDENT, SIZE, WORKERS, BATCHES = "scmd", "resnet50-domainnet", 224, 4, 8
+FILES = 16
+# Seconds between two looks at the memory.
+EVERY = 0.2
+
+
+def lines(folder: Path, shape: Shape = SHAPE) -> Iterator[str]:
+    """Writes below `folder` some 16 KB a row, and removes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as room:
+        started = time.perf_counter()
+        write(Path(room), shape)
+        say(f"a cache of {shape.samples:,} rows written in {time.perf_counter() - started:.0f} s")
+        yield from measured(Path(room))
+
+
+def measured(room: Path) -> Iterator[str]:
+    """Of stage two in a process of its own, with `WORKERS` workers, on what `write` wrote."""
+    started, most = time.perf_counter(), 0
+    with subprocess.Popen([sys.executable, "-m", __name__, str(room)], stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            most = max(most, unique_with_children(process.pid))
+            time.sleep(EVERY)
+        assert process.stdout is not None
+        told = json.loads(process.stdout.read())
+    took = told["first"] - started
+    yield f"{took:.1f} s until the first of {told['pictures']} pictures a step are there (at most 30 s are wanted)"
+    yield f"{most / 2**30:.2f} GiB at the most, of all processes' own memory (at most 4 GiB are wanted)"
+
+
+def write(room: Path, shape: Shape) -> None:
+    """A cache, its samples and a few pictures."""
+    random = np.random.default_rng(0)
+    (room / "images").mkdir()
+    for number in range(FILES):
+        noise = Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8))
+        noise.resize((500, 375)).save(room / "images" / f"{number}.jpg")
+    classes = [f"class {number}" for number in range(shape.classes)]
+    identity = {
+        "templates": ["{}"],
+        "classes": classes,
+        "teacher": {"embedding": shape.embedding},
+        "decoding": {},
+        "drawing": {},
+    }
+    rows = [Row(f"{number:064x}", 500, 375) for number in range(shape.samples)]
+    cache = Writer(room / "cache", shape, "raw", Origins.of_cache(identity, rows, shape.block), {})
+    attributes = metadata.attributes(shape, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
+    text = random.standard_normal((1, shape.classes, shape.embedding)).astype(np.float32)
+    cache.write_head(attributes, rows, [classes], text)
+    block = {name: _noise(random, name, shape) for name in VIEW_ARRAYS}
+    for work in cache.missing(tuple(VIEW_ARRAYS)):
+        block = {name: np.roll(values, 1, axis=0) for name, values in block.items()}  # no two blocks are alike
+        cache.write(work, {name: values[: shape.rows(work.block)] for name, values in block.items()})
+    table.write(_samples(shape, classes), [], room / "samples")
+
+
+def _noise(random: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
+    spec = VIEW_ARRAYS[name]
+    size = (shape.block, shape.views, spec.width(shape))
+    if name == "views":
+        numbers = np.tile(CLEAN, (*size[:2], 1))
+        numbers[:, 1:, [COLUMNS.index(side) for side in ("width", "height")]] = 0.8
+        return numbers
+    return (8 * random.standard_normal(size)).astype(spec.dtype)
+
+
+def _samples(shape: Shape, classes: list[str]) -> Samples:
+    found = dict.fromkeys(DOMAINS, 0)
+    rows = []
+    for number in range(shape.samples):
+        domain, label = DOMAINS[number % len(DOMAINS)], number // len(DOMAINS) % len(classes)
+        key = f"{domain}/{classes[label]}/{domain}_{label:03}_{number:06}.jpg"
+        rows.append(Sample(f"{number:064x}", key, domain, classes[label], label, found[domain], 500, 375))
+        found[domain] += 1
+    return Samples(tuple(rows), tuple(DOMAINS), tuple(classes), found, exif=False, flip=True)
+
+
+class StandIn(Loader):
+    """One of a few files in each image's place."""
+
+    def data(self, row: int) -> bytes:
+        return (self.root / f"{row % FILES}.jpg").read_bytes()
+
+
+def _first_batches(room: Path) -> None:
+    """As a trial begins: samples, cache, the columns of the method, workers; when the first batch was there goes to stdout."""
+    settings = config.load(package.configuration(f"students/{STUDENT}.yaml"), StudentSettings)
+    samples, cache = table.read(room / "samples"), reader.open_complete(room / "cache")
+    materials = Materials("large", samples, cache, cache.shape.views, settings, SIZE)
+    load = StandIn(FolderImages(room / "images"), samples.rows, room / "images", exif=samples.exif)
+    judged = data.evaluation_set(materials, DrawnPictures(load, recorded.recorded_views(cache), SIZE), 0)
+    needs = METHODS[METHOD].needs
+    answers = data.answers(materials, judged, needs)
+    learnt_from = data.training_set(materials, answers, judged, DOMAINS[1:], needs, 0)
+    arrived = [
+        (time.perf_counter(), len(batch)) for batch in learnt_from.stream(0, BATCHES, WORKERS, torch.device("cpu"))
+    ]
+    sys.stdout.write(json.dumps({"first": arrived[0][0], "pictures": arrived[0][1]}))
+
+
+if __name__ == "__main__":
+    _first_batches(Path(sys.argv[1]))
