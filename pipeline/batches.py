@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.engine.device import on_device
+
 # What is the same for every sample of every batch.
 SHARED = frozenset({"text", "template_text"})
 
@@ -55,12 +57,6 @@ class Outputs:
     logits: Tensor
     embeddings: Tensor
     log_scale: Tensor
-
-
-def on_device(values: np.ndarray, device: torch.device) -> Tensor:
-    """The same numbers; to a GPU from pinned memory, while it goes on with what it has to do."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def normalised(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> Tensor:

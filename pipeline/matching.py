@@ -45,9 +45,11 @@ def open_matching(folder: Path, settings: TeacherSettings, samples: Samples) -> 
     """A complete cache of the samples. Raises CacheError where it is another than the configuration asks for."""
     cache = reader.open_complete(folder)
     found = dict(cache.identity)
-    teacher = found.pop("teacher")
+    teacher = dict(found.pop("teacher"))
     require_same(found, identity_without_teacher(settings, samples), folder)
     expected = stated(settings)
+    for facts in (expected, teacher):
+        facts.setdefault("precision", "float32")
     require_same({key: teacher.get(key) for key in expected}, expected, folder)
     if not {"weights_sha256", "pretrained"} & expected.keys():
         say("the teacher's weights are not on this machine: that this cache is theirs is taken on trust")

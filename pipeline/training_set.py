@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.batches import Batch, normalised, on_device
+from pipeline.batches import Batch, normalised
 from pipeline.cache.reader import Column
+from pipeline.engine.device import on_device
 from pipeline.engine.workers import in_order
 from pipeline.views.pictures import Pictures
 

@@ -36,6 +36,8 @@ from pipeline.errors import CacheError
 HEAD = "head"
 _LEDGER = re.compile("ledger/(head|[0-9]{1,9})[.]json")
 Result = TypeVar("Result")
+# (folder, path, limit) → a file's bytes, with the errors of `files.read_file`.
+Read = Callable[[Path, str, int], bytes]
 
 
 class Entry(Section):
@@ -245,7 +247,7 @@ def recover(folder: Path) -> None:
             sync_folder((folder / path).parent)
 
 
-def checked_bytes(folder: Path, path: str, entry: Entry | None, limit: int) -> bytes:
+def checked_bytes(folder: Path, path: str, entry: Entry | None, limit: int, read: Read = read_file) -> bytes:
     """A file's content. Raises CacheError where no ledger names it, it is missing, or it is not what the ledger says.
 
     `limit` holds whatever size the ledger lists: that, too, may be a stranger's.
@@ -258,7 +260,7 @@ def checked_bytes(folder: Path, path: str, entry: Entry | None, limit: int) -> b
     # While a writer commits, the listed file waits beside its place, or takes it just after the first look.
     for place in (path, f"{path}{STAGED}", path):
         try:
-            data = read_file(folder, place, limit)
+            data = read(folder, place, limit)
         except FileNotFoundError:
             missing = True
             continue

@@ -147,8 +147,8 @@ class TeacherCache:
     def _map(self, mapping: ColumnMap, array: str, block: int, listed: Ledger) -> None:
         self._require_usable(block, listed)
         for view in range(self.shape.views):
-            data = chunks.checked(self.folder, listed, self.shape, self.attributes.codec, array, block, view)
-            mapping.put(self.folder, chunk_path(array, block, view), block, view, data)
+            look = partial(mapping.look, block, view)
+            chunks.require_sound(self.folder, listed, self.shape, self.attributes.codec, array, block, view, look)
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""

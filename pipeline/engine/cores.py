@@ -2,8 +2,8 @@
 
 import os
 
-# Workers and trials that run at once unless one asks for more: each holds pictures, or a student and its batches, in memory.
-MOST_PROCESSES = 8
+# Trials that run at once unless one asks for more: each holds a student and its batches in memory.
+MOST_TRIALS = 8
 
 # Fewer pictures are decoded and drawn sooner by the main process than by one more that must first be started.
 PICTURES_A_WORKER = 1000
@@ -15,5 +15,5 @@ def cores() -> int:
 
 
 def processes(asked: int | None, pictures: int) -> int:
-    """Workers for so many pictures: as many as were asked for; where nobody asked, as many as the work is worth."""
-    return min(cores(), MOST_PROCESSES, pictures // PICTURES_A_WORKER) if asked is None else asked
+    """Workers for so many pictures: as many as were asked for; where nobody asked, as many as the work is worth and cores are."""
+    return min(cores(), pictures // PICTURES_A_WORKER) if asked is None else asked

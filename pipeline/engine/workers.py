@@ -6,6 +6,7 @@ import pickle
 import signal
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -24,16 +25,18 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
     from its signal handler, wherever this process then is.
     """
     with tempfile.TemporaryDirectory(prefix="scmd-") as folder:
-        loader = DataLoader(
-            _Guarded(_Sent(maker, Path(folder)) if workers else maker),
-            batch_size=None,
-            sampler=items,
-            num_workers=workers,
-            collate_fn=_as_made,
-            multiprocessing_context=_forking_from_a_server(maker) if workers else None,
-        )
         try:
-            with _deaf_to_interrupts():
+            with _deaf_to_interrupts(), warnings.catch_warnings():
+                # Of more workers than there are cores, which somebody asked for.
+                warnings.filterwarnings("ignore", "This DataLoader will create")
+                loader = DataLoader(
+                    _Guarded(_Sent(maker, Path(folder)) if workers else maker),
+                    batch_size=None,
+                    sampler=items,
+                    num_workers=workers,
+                    collate_fn=_as_made,
+                    multiprocessing_context=_forking_from_a_server(maker) if workers else None,
+                )
                 iterator = iter(loader)
             for made in iterator:
                 if isinstance(made, ScmdError):

@@ -175,26 +175,23 @@ def _row_group(file: pq.ParquetFile, group: int, column: str) -> list[Any]:
 
 
 class ParquetImages:
-    """Bytes of image rows, by key. Keeps the last row group read, so reading in order reads each once."""
+    """Bytes of image rows, by key. Keeps the last file and row group, so that reading in order opens and decodes each once."""
 
     def __init__(self, root: Path, column: str):
         self.folder = root.parent if root.is_file() else root
         self.column = column
+        self._opened: tuple[str, pq.ParquetFile, list[int]] | None = None
         self._cached: tuple[str, int, list[Any]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the row group: it would go to every worker, by value."""
-        return {**vars(self), "_cached": None}
+        """Without file and row group: they would go to every worker, by value."""
+        return {**vars(self), "_opened": None, "_cached": None}
 
     def read(self, key: str) -> bytes:
         """Raises OSError where file, row or bytes are missing, InputError where the file is damaged or of other columns."""
         name, _, row = key.rpartition("#")
         path = self.folder / name
-        if not path.exists():
-            raise FileNotFoundError(path)
-        file = _open(path)
-        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        starts = [0, *accumulate(sizes)]
+        file, starts = self._file(name)
         if int(row) >= starts[-1]:
             raise FileNotFoundError(f"{name} has no row {row}")
         group = bisect_right(starts, int(row)) - 1
@@ -208,3 +205,14 @@ class ParquetImages:
                 "the row has no image bytes; where it has a path instead, put the files' bytes into the column"
             )
         return bytes(data)
+
+    def _file(self, name: str) -> tuple[pq.ParquetFile, list[int]]:
+        """With the first rows of its row groups, and the number of all."""
+        if self._opened is None or self._opened[0] != name:
+            path = self.folder / name
+            if not path.exists():
+                raise FileNotFoundError(path)
+            file = _open(path)
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            self._opened = (name, file, [0, *accumulate(sizes)])
+        return self._opened[1:]

@@ -142,7 +142,7 @@ def read(folder: Path) -> Samples:
             f"{path}: not a samples table ({reason(error)}); delete it and run `scmd samples` again"
         ) from error
     return Samples(
-        rows=tuple(Sample(**row) for row in table.to_pylist()),
+        rows=tuple(Sample(*row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)),
         domains=tuple(facts["domains"]),
         classes=tuple(facts["classes"]),
         found=facts["found"],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.cache.files import building, require_writable
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, require_countable
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.writer import Work, Writer
+from pipeline.engine.behind import one_behind
 from pipeline.engine.cores import processes
 from pipeline.engine.workers import in_order
 from pipeline.errors import CacheError, TeacherError
@@ -131,8 +133,9 @@ def _image_pass(cache: Writer, clip: Clip, images: TeacherViews, settings: Teach
     items = [(row, work.views) for work in todo for row in cache.rows_of(work)]
     started = min(processes(workers, sum(len(views) for _, views in items)), len(items))
     made = track(in_order(images, items, started), len(items), "teacher, samples")
-    for work in todo:
-        cache.write(work, _encode(clip, made, cache.rows_of(work), work, images, settings))
+    with one_behind() as soon:
+        for work in todo:
+            soon(partial(cache.write, work, _encode(clip, made, cache.rows_of(work), work, images, settings)))
     return sum(len(work.views) * len(cache.rows_of(work)) for work in todo if "image_features" in work.arrays)
 
 

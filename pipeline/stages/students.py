@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import journal
-from pipeline.engine.cores import MOST_PROCESSES, cores
+from pipeline.engine.cores import MOST_TRIALS, cores
 from pipeline.engine.device import device
 from pipeline.errors import InputError
 from pipeline.progress import say
@@ -53,7 +53,7 @@ def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:
 
 
 def _jobs(trials: int) -> int:
-    return 1 if device().type == "cuda" else min(cores(), MOST_PROCESSES, trials)
+    return 1 if device().type == "cuda" else min(cores(), MOST_TRIALS, trials)
 
 
 def _arguments(plan: Plan, results: Path, key: TrialKey) -> list[str]:

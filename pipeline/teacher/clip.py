@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.transforms import ToTensor
 
 from pipeline import weights
+from pipeline.engine.device import on_device
 from pipeline.errors import InputError, ResourceError, TeacherError, is_out_of_memory, reason
 from pipeline.teacher.prompts import texts
 from pipeline.teacher.settings import (
@@ -46,13 +47,15 @@ class CleanView:
 
 @dataclass(frozen=True)
 class Clip:
-    """`facts` is plain data for a cache's identity: weights digest, open_clip's model settings, preprocessing."""
+    """`facts` is plain data for a cache's identity: weights digest, open_clip's model settings, preprocessing. The image tower
+    computes in `precision`."""
 
     model: Any
     preprocess: Any
     tokenize: Any
     facts: dict[str, Any]
     device: torch.device
+    precision: torch.dtype
 
     @cached_property
     def size(self) -> int:
@@ -76,9 +79,11 @@ class Clip:
     def encode_images(self, pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
         """(B, size, size, 3) uint8 → (B, D) float16, not normalised. Raises ResourceError where memory runs out."""
         try:
-            batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
+            batch = on_device(pixels, self.device).permute(0, 3, 1, 2).float() / 255
             shift, scale = (torch.tensor(v, device=self.device)[:, None, None] for v in (mean, std))
-            return np.asarray(self.model.encode_image((batch - shift) / scale).half().cpu())
+            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+                features = self.model.encode_image((batch - shift) / scale)
+            return np.asarray(features.half().cpu())
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -145,6 +150,8 @@ def load(settings: TeacherSettings, device: torch.device) -> Clip:
         raise TeacherError(f"teacher `{model}`: {_what_is_wrong(file, error)}") from error
     network.eval().requires_grad_(False)
     _require_usable(model, network)
+    # A GPU would round the factors of float32 products to 19 bits (TF32), by default in convolutions.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     known = stated(settings)
     facts = {
         **known,
@@ -154,7 +161,7 @@ def load(settings: TeacherSettings, device: torch.device) -> Clip:
         "transform": repr(transform),
         "embedding": int(network.encode_text(tokenize(["x"]).to(device)).shape[1]),
     }
-    return Clip(network, transform, tokenize, facts, device)
+    return Clip(network, transform, tokenize, facts, device, getattr(torch, settings.precision))
 
 
 def _what_is_wrong(file: Path, error: Exception) -> str:

@@ -49,6 +49,8 @@ class TeacherSettings(Section):
     """Samples that are computed, written and resumed together."""
     batch: int = Field(64, ge=1)
     """Pictures that pass through the teacher at once."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """In which the image tower computes; another one makes another cache. Texts are always encoded in float32."""
 
     @field_validator("templates")
     @classmethod
@@ -81,11 +83,12 @@ def named_file(weights: str | Path | None) -> Path:
 def stated(settings: TeacherSettings) -> dict[str, Any]:
     """The teacher's part of an identity as far as a configuration alone states it: weights by digest, else by tag.
 
-    A file that this clone lacks states nothing.
+    A file that this clone lacks states nothing, nor does float32, in which every cache was made that does not say otherwise.
     """
     facts = {
         "model": "local-dir" if settings.model.startswith(LOCAL) else settings.model,
         "stated_preprocess": settings.preprocess.model_dump(mode="json") if settings.preprocess else None,
+        **({"precision": settings.precision} if settings.precision != "float32" else {}),
     }
     if file := weights_file(settings.model, settings.weights):
         return {**facts, "weights_sha256": digest(file)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from pipeline.cache import chunks, ledger, metadata, reader, writer
+from pipeline.cache import ledger, metadata, reader, writer
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, chunk_path
 from pipeline.cache.metadata import Attributes, read_group
 from pipeline.cache.origin import Origins
@@ -116,21 +116,6 @@ def test_rows_of_a_damaged_chunk_are_refused(tmp_path, damage):
     chunk = tmp_path / chunk_path("logits", 1, 2)
     chunk.write_bytes(damage(chunk.read_bytes()))
     with pytest.raises(CacheError, match="logits/c/1/2/0"):
-        reader.open_complete(tmp_path).rows_of("logits")
-
-
-def test_a_chunk_that_changes_between_its_check_and_its_map_is_refused(tmp_path, monkeypatch):
-    make(tmp_path)
-    chunk, check = tmp_path / chunk_path("logits", 1, 2), chunks.checked
-
-    def and_then_another(*place):
-        data = check(*place)
-        if place[-2:] == (1, 2):
-            chunk.write_bytes(bytes(chunk.stat().st_size))
-        return data
-
-    monkeypatch.setattr(chunks, "checked", and_then_another)
-    with pytest.raises(CacheError, match="another file took its place"):
         reader.open_complete(tmp_path).rows_of("logits")
 
 
