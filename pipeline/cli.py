@@ -287,7 +287,7 @@ def export(
 
 benchmark = typer.Typer(help="What things cost on this machine, on made-up data.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
-Work = Annotated[Path, typer.Option(help="Where temporary caches and trials of some 150 MB are made.")]
+Work = Annotated[Path, typer.Option(help="Where temporary caches and trials are made.")]
 WORK = Path("build/benchmark")
 
 
@@ -299,12 +299,24 @@ def benchmark_commands() -> None:
     stage.commands()
 
 
+Rounds = Annotated[int, typer.Option(min=2, help="How often each side is measured.")]
+Json = Annotated[Path | None, typer.Option("--json", help="A file for the figures.")]
+
+
 @benchmark.command("cache")
-def benchmark_cache(work: Work = WORK) -> None:
-    """What the checks of a teacher cache cost, beside plain Zarr."""
+def benchmark_cache(work: Work = WORK, rounds: Rounds = 20, to: Json = None) -> None:
+    """Rows and whole columns of a teacher cache beside NumPy, SHA-256, Zarr and Parquet, and what its checks add to writing."""
     from pipeline.stages import benchmark as stage
 
-    stage.cache(work)
+    stage.cache(work, rounds, to)
+
+
+@benchmark.command("stage-two")
+def benchmark_stage_two(work: Work = WORK, to: Json = None) -> None:
+    """Memory of stage two, and its time to the first batch, on a made-up cache of DomainNet's shape (10 GB, removed after)."""
+    from pipeline.stages import benchmark as stage
+
+    stage.stage_two(work, to)
 
 
 @benchmark.command("report")
@@ -335,8 +347,8 @@ def benchmark_student(
     with_teacher: Annotated[
         bool, typer.Option("--with-teacher", help="Also the loop that runs a CLIP ViT-B/32 in each step.")
     ] = False,
-    rounds: Annotated[int, typer.Option(min=2, help="How often each side is measured.")] = 20,
-    to: Annotated[Path | None, typer.Option("--json", help="A file for the figures.")] = None,
+    rounds: Rounds = 20,
+    to: Json = None,
 ) -> None:
     """A step of SCMD and of KD beside one of ERM, and what waiting for data adds."""
     from pipeline.stages import benchmark as stage

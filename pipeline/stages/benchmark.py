@@ -1,13 +1,14 @@
-"""What things cost, measured here on made-up data: commands, the checks of a cache, a large report, the steps of a student."""
+"""What things cost, measured here on made-up data: commands, caches, a large report, the steps of a student."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline import config, package
 from pipeline.progress import say, show
 from pipeline.student.compute import ComputeSettings
-from pipeline.timing import caches, command_line, pages, rounds, steps
+from pipeline.timing import caches, command_line, large, pages, rounds, steps
+from pipeline.timing.rounds import Comparison, Figures
 from pipeline.timing.steps import Sizes
 from pipeline.trials.settings import StudentSettings
 
@@ -17,10 +18,25 @@ def commands() -> None:
     show(command_line.line())
 
 
-def cache(folder: Path) -> None:
-    """The ledger's checks beside plain Zarr, in a temporary folder below `folder`."""
-    for line in caches.lines(folder):
-        show(line)
+def cache(folder: Path, count: int, to: Path | None) -> None:
+    """Reading and writing a cache, in a temporary folder below `folder`."""
+    _tell(caches.compared(folder, count), to)
+
+
+def stage_two(folder: Path, to: Path | None) -> None:
+    """Stage two on a cache of DomainNet's shape, in a temporary folder below `folder`."""
+    _tell([large.measured(folder)], to)
+
+
+def _tell(found: Iterable[Comparison | Figures], to: Path | None) -> None:
+    kept = []
+    for one in found:
+        kept.append(one)
+        for line in one.lines():
+            show(line)
+    if to:
+        rounds.write(kept, to)
+        say(f"in {to}")
 
 
 def page(folder: Path) -> None:
@@ -42,12 +58,9 @@ def student(
     """Steps of a shipped student's configuration in every precision, compiled and not; `sizes`: the pictures' side, classes and
     source domains."""
     settings = config.load(package.configuration(f"students/{name}.yaml"), StudentSettings)
-    found = []
-    for precision, compile in itertools.product(precisions, compiled):
-        compute = config.parse({"precision": str(precision), "compile": compile}, ComputeSettings, "compute")
-        found.append(steps.compared(settings, Sizes(*sizes), compute, count, with_teacher=with_teacher))
-        for line in found[-1].lines():
-            show(line)
-    if to:
-        rounds.write(found, to)
-        say(f"in {to}")
+    ways = itertools.product(precisions, compiled)
+    computes = (
+        config.parse({"precision": str(precision), "compile": compile}, ComputeSettings, "compute")
+        for precision, compile in ways
+    )
+    _tell((steps.compared(settings, Sizes(*sizes), one, count, with_teacher=with_teacher) for one in computes), to)

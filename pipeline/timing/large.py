@@ -1,12 +1,10 @@
 """Stage two on a cache of DomainNet's shape, of made-up rows: how long until its first batch is there, and what memory it takes
 with its workers. The network's own memory, which is the device's, is not in it."""
 
-import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from pipeline.cache.layout import VIEW_ARRAYS, Shape
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Writer
+from pipeline.engine.cores import cores
 from pipeline.methods import METHODS
 from pipeline.progress import say
 from pipeline.samples import table
@@ -28,6 +27,7 @@ from pipeline.samples.table import Sample, Samples
 from pipeline.stage_two import data
 from pipeline.stage_two.materials import Materials
 from pipeline.timing.memory import unique_with_children
+from pipeline.timing.rounds import Figures
 from pipeline.trials.settings import StudentSettings
 from pipeline.views.distribution import CLEAN, COLUMNS
 from pipeline.views.pictures import DrawnPictures
@@ -41,28 +41,38 @@ FILES = 16
 EVERY = 0.2
 
 
-def lines(folder: Path, shape: Shape = SHAPE) -> Iterator[str]:
-    """Writes below `folder` some 16 KB a row, and removes it."""
+FIRST, MEMORY = "s until the first batch is there", "GiB at the most, of all processes' own memory"
+
+
+def measured(folder: Path, shape: Shape = SHAPE) -> Figures:
+    """Of stage two in a process of its own. Writes below `folder` some 16 KB a row, and removes it."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as room:
-        started = time.perf_counter()
         write(Path(room), shape)
-        say(f"a cache of {shape.samples:,} rows written in {time.perf_counter() - started:.0f} s")
-        yield from measured(Path(room))
+        say(f"a cache of {shape.samples:,} rows is written; stage two begins")
+        first, memory = run(Path(room))
+    setting = {
+        "what": "stage two on a large cache",
+        "rows": shape.samples,
+        "views": shape.views,
+        "classes": shape.classes,
+        "pictures": f"{SIZE} px, drawn from JPEG files of 500 × 375 px",
+        "method": METHOD,
+        "workers": WORKERS,
+        "cores": cores(),
+    }
+    return Figures(setting, {FIRST: first, MEMORY: memory / 2**30}, {FIRST: 30, MEMORY: 4})
 
 
-def measured(room: Path) -> Iterator[str]:
-    """Of stage two in a process of its own, with `WORKERS` workers, on what `write` wrote."""
+def run(room: Path) -> tuple[float, int]:
+    """Seconds from a command to its first batch, and the most bytes that it and its workers had to themselves until its last."""
     started, most = time.perf_counter(), 0
     with subprocess.Popen([sys.executable, "-m", __name__, str(room)], stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             most = max(most, unique_with_children(process.pid))
             time.sleep(EVERY)
         assert process.stdout is not None
-        told = json.loads(process.stdout.read())
-    took = told["first"] - started
-    yield f"{took:.1f} s until the first of {told['pictures']} pictures a step are there (at most 30 s are wanted)"
-    yield f"{most / 2**30:.2f} GiB at the most, of all processes' own memory (at most 4 GiB are wanted)"
+        return float(process.stdout.read()) - started, most
 
 
 def write(room: Path, shape: Shape) -> None:
@@ -130,10 +140,8 @@ def _first_batches(room: Path) -> None:
     needs = METHODS[METHOD].needs
     answers = data.answers(materials, judged, needs)
     learnt_from = data.training_set(materials, answers, judged, DOMAINS[1:], needs, 0)
-    arrived = [
-        (time.perf_counter(), len(batch)) for batch in learnt_from.stream(0, BATCHES, WORKERS, torch.device("cpu"))
-    ]
-    sys.stdout.write(json.dumps({"first": arrived[0][0], "pictures": arrived[0][1]}))
+    arrived = [time.perf_counter() for _ in learnt_from.stream(0, BATCHES, WORKERS, torch.device("cpu"))]
+    sys.stdout.write(str(arrived[0]))
 
 
 if __name__ == "__main__":
