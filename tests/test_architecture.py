@@ -20,13 +20,13 @@ ROOMS = {
     "samples": set(),
     "engine": set(),
     "views": {"engine", "samples"},
-    "teacher": {"samples", "views", "weights"},
+    "teacher": {"engine", "samples", "views", "weights"},
     "cache": {"samples"},
     "matching": {"cache", "samples", "teacher", "views"},
     "recorded": {"cache", "samples", "views"},
-    "replay": {"samples", "views"},
-    "batches": set(),
-    "training_set": {"batches", "engine", "views"},
+    "replay": {"cache", "samples", "views"},
+    "batches": {"engine"},
+    "training_set": {"batches", "cache", "engine", "views"},
     "losses": set(),
     "selector": {"batches", "student"},
     "averaging": {"student"},
@@ -38,7 +38,7 @@ ROOMS = {
     "evaluation": {"batches", "views"},
     "results": set(),
     "trials": {"averaging", "evaluation", "methods", "optimiser", "results", "samples", "student", "teacher"},
-    "training": {"batches", "evaluation", "optimiser", "results", "training_set", "trials"},
+    "training": {"batches", "engine", "evaluation", "optimiser", "results", "training_set", "trials"},
     "experiment": {"methods", "samples", "selector", "student", "teacher", "trials"},
     "stage_one": {"cache", "engine", "matching", "provenance", "recorded", "replay", "samples", "teacher", "views"},
     "stage_two": {
@@ -75,8 +75,8 @@ ROOMS = {
     "queries": {"cache", "samples", "teacher"},
     "icons": {"samples", "teacher"},
     "timing": {
-        *("batches", "cache", "engine", "evaluation", "losses", "methods", "report", "results", "samples", "student"),
-        *("training", "training_set", "trials", "views"),
+        *("batches", "cache", "engine", "evaluation", "losses", "methods", "recorded", "report", "results", "samples"),
+        *("stage_two", "student", "training", "training_set", "trials", "views"),
     },
 }
 ROOMS["stages"] = set(ROOMS)

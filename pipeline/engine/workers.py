@@ -1,6 +1,7 @@
 """Items made by worker processes, in order: decoding and drawing run beside whoever consumes them."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
 import signal
@@ -21,8 +22,7 @@ from pipeline.errors import ResourceError, ScmdError
 def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
     """`maker[item]` for each item, made by `workers` processes (0: in this one), in the order of `items`.
 
-    A named error in a worker is raised here as it was there. Where the system kills a worker, torch raises RuntimeError
-    from its signal handler, wherever this process then is.
+    A named error in a worker is raised here as it was there; where the system kills a worker, torch raises RuntimeError.
     """
     with tempfile.TemporaryDirectory(prefix="scmd-") as folder:
         try:
@@ -38,6 +38,8 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
                     multiprocessing_context=_forking_from_a_server(maker) if workers else None,
                 )
                 iterator = iter(loader)
+            if workers:
+                _end_with_the_first(iterator)
             for made in iterator:
                 if isinstance(made, ScmdError):
                     raise made
@@ -53,6 +55,19 @@ def _forking_from_a_server(maker: Any) -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, type(maker).__module__])
     return context
+
+
+def _end_with_the_first(iterator: Any) -> None:
+    """Sees to it that all workers of torch's iterator end when one does: one that is killed while it writes leaves half a
+    message, of which this process would await the rest for ever, and a lock that no other worker gets."""
+
+    def watch() -> None:
+        multiprocessing.connection.wait([worker.sentinel for worker in iterator._workers])
+        for worker in iterator._workers:
+            worker.kill()
+        iterator._worker_result_queue._writer.close()  # the last that could write
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def exhaust(made: Iterator[Any]) -> None:
@@ -93,16 +108,21 @@ def _kill_workers() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would take their end for a crash
     for process in multiprocessing.active_children():
         process.kill()
-    for pid in _starting():
-        os.kill(pid, signal.SIGKILL)
+    # The server ends with this process, but a little later.
+    for server in _servers():
+        with suppress(ProcessLookupError, ChildProcessError):
+            for starting in _children(server):  # which an interrupt left before they were entered as children
+                os.kill(starting, signal.SIGKILL)
+            os.kill(server, signal.SIGKILL)
+            os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)  # else the next one to need it may take it for alive
 
 
-def _starting() -> Iterator[int]:
-    """Workers that an interrupt left before they were entered as children: the server's, where the system tells of them."""
+def _servers() -> Iterator[int]:
+    """Those of multiprocessing that belong to this process, where the system tells of them."""
     with suppress(OSError):
         for child in _children("self"):
             if b"multiprocessing.forkserver" in Path(f"/proc/{child}/cmdline").read_bytes():
-                yield from _children(child)
+                yield child
 
 
 def _children(pid: int | str) -> Iterator[int]:
