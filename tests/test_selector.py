@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batches import Batch
-from pipeline.selector import HardestFirst, hardest, is_selecting, kept
+from pipeline.selector import HardestFirst, at_half_size, exactly, hardest, in_bfloat16, is_selecting, kept
+from tests.small_trials import CPU, data_of, judged, started
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_scoring_is_by_the_loss_of_a_training_pass_and_leaves_every_buffer():
     )
     batch = Batch(images=torch.randn(8, 3, 2, 2) * 3, labels=torch.arange(8) % 3)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    chosen = HardestFirst(0.5, 0.25, 100).chosen(0, model.train(), batch)
+    chosen = HardestFirst(0.5, 0.25, 100, exactly).chosen(0, model.train(), batch)
     assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
     # Normalised with the statistics of this batch, as a training pass is.
     with torch.no_grad():
@@ -66,5 +67,25 @@ def test_scoring_is_by_the_loss_of_a_training_pass_and_leaves_every_buffer():
 
 
 def test_nothing_is_scored_where_everything_is_kept():
-    assert HardestFirst(1.0, 0.25, 100).chosen(0, None, None) is None
-    assert HardestFirst(0.5, 0.25, 100).chosen(76, None, None) is None
+    assert HardestFirst(1.0, 0.25, 100, exactly).chosen(0, None, None) is None
+    assert HardestFirst(0.5, 0.25, 100, exactly).chosen(76, None, None) is None
+
+
+def test_half_the_size_is_a_pass_of_pictures_of_means():
+    trial = started("scmd")
+    batch = next(data_of(judged(), "scmd").stream(0, 1, 0, CPU))
+    means = batch.images.unflatten(3, (8, 2)).unflatten(2, (8, 2)).mean((3, 5))
+    with torch.no_grad():
+        expected = trial.predictor(means)
+    assert torch.allclose(at_half_size(trial.predictor, batch.images), expected, atol=1e-5)
+
+
+def test_bfloat16_is_of_the_scoring_pass_alone():
+    trial = started("scmd")
+    batch = next(data_of(judged(), "scmd").stream(0, 1, 0, CPU))
+    with torch.no_grad():
+        exact, rough = exactly(trial.predictor, batch.images), in_bfloat16(trial.predictor, batch.images)
+        again = exactly(trial.predictor, batch.images)
+    assert torch.equal(exact, again)
+    assert rough.dtype == torch.float32
+    assert 0 < (rough - exact).abs().max() < 0.1

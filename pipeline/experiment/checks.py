@@ -5,6 +5,7 @@ from pipeline.methods.settings import MethodSettings
 from pipeline.samples.splits import is_out
 from pipeline.samples.table import Samples
 from pipeline.selector import kept
+from pipeline.student.backbone import size_arguments
 from pipeline.trials.settings import StudentSettings
 
 # Below these the selector starves: a trial of 440 steps with 12 images kept fell from 66 % (KD) to 38 %.
@@ -60,6 +61,15 @@ def require_pair(student: StudentSettings, method: MethodSettings, sources: int)
         raise ConfigError(
             f"`hard_fraction: {method.hard_fraction}` keeps one image of {student.batch * sources}; raise it, or the "
             "student's `batch`, so that at least two are left"
+        )
+
+
+def require_scoring(student: StudentSettings, method: MethodSettings, size: int) -> None:
+    """Raises ConfigError where pictures of half the side are asked for and the network takes those of one size alone."""
+    if method.scoring == "half_size" and size_arguments(student.model.backbone, size):
+        raise ConfigError(
+            f"`scoring: half_size` needs a backbone that takes pictures of any size, and `{student.model.backbone}` takes those "
+            "of one; leave `scoring` out, or choose another backbone"
         )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pipeline.averaging import Averaging, RunningMean
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.settings import MethodSettings
-from pipeline.selector import HardestFirst, Selector
+from pipeline.selector import SCORING, HardestFirst, Selector
 from pipeline.student.model import Projection, Shipped, Student
 
 # Named, weighted scalars; their sum is the objective.
@@ -60,7 +60,9 @@ class Method(nn.Module):
         super().__init__()
         self.settings: Any = settings  # of the class that `Settings` names
         self.problem = problem
-        self.selector: Selector = HardestFirst(settings.hard_fraction, settings.full_batch_fraction, problem.steps)
+        self.selector: Selector = HardestFirst(
+            settings.hard_fraction, settings.full_batch_fraction, problem.steps, SCORING[settings.scoring]
+        )
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         """The objective, term by term."""

@@ -9,7 +9,7 @@ import torch
 from pipeline import methods, training
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet, ZeroShot
-from pipeline.experiment.checks import require_batch, require_pair, require_splits
+from pipeline.experiment.checks import require_batch, require_pair, require_scoring, require_splits
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.images import DECODING
@@ -34,6 +34,7 @@ def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
     require_splits(materials.student, samples, held_out, assignment.key.trial)
     sources = [name for name in samples.domains if name != held_out]
     require_pair(materials.student, assignment.settings, len(sources))
+    require_scoring(materials.student, assignment.settings, materials.size)
     return sources
 
 

@@ -1,6 +1,8 @@
 """The student: a timm backbone, a linear classifier, a projector into the teacher's embedding space, a logit scale."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,6 +31,20 @@ class Featurizer(nn.Module):
             features: Tensor = self.backbone(images)
         dropped: Tensor = self.dropout(features if self.precision == torch.float32 else features.float())
         return dropped
+
+
+@contextmanager
+def computing_in(model: nn.Module, precision: torch.dtype) -> Iterator[None]:
+    """Within, the backbones of a model compute in this number format."""
+    parts = [part for part in model.modules() if isinstance(part, Featurizer)]
+    before = [part.precision for part in parts]
+    for part in parts:
+        part.precision = precision
+    try:
+        yield
+    finally:
+        for part, one in zip(parts, before, strict=True):
+            part.precision = one
 
 
 class Predictor(Featurizer):

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.journal import machine
 from tests.conftest import make_tiny_teacher, ok
-from tests.faults import borders, cases, live, reading, scenes, small
+from tests.faults import borders, cases, live, reading, scenes, small, trials
 from tests.faults.scenes import Verdict
 from tests.test_dvc import make_repository
 
@@ -86,6 +86,10 @@ def _repaired(room: Path, seed: int) -> Iterator[Verdict]:
     return live.repaired(_project(room), np.random.default_rng(seed))
 
 
+def _trials(room: Path, name: str, count: int, seed: int) -> Iterator[Verdict]:
+    return trials.killed(room, name, count, np.random.default_rng(seed))
+
+
 def _bordered(room: Path, case: Callable[..., Iterator[Verdict]], count: int, seed: int) -> Iterator[Verdict]:
     return case(room, count, np.random.default_rng(seed))
 
@@ -126,6 +130,10 @@ def parts() -> list[Part]:
     todo += [
         Part("`scmd teacher` killed at random moments", partial(_live, command=live.TEACHER, count=50, seed=0), 0),
         Part("`dvc repro` killed at random moments", partial(_live, command=live.REPRO, count=20, seed=0), 0),
+    ]
+    todo += [
+        Part("trials killed, in updates and in checkpoints", partial(_trials, name=name, count=34, seed=0), 0)
+        for name in trials.METHODS
     ]
     todo.append(Part("17 `scmd teacher` with too little memory", _starved))
     todo += [Part("10 flipped bits, every one", partial(_flipped, half=half)) for half in (0, 1)]

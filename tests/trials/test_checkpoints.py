@@ -1,58 +1,18 @@
 """A trial that is killed, wherever, goes on from its checkpoint and ends with the same bits."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from pipeline import training
 from pipeline.trials import checkpoints, snapshot
-from pipeline.trials.trial import Trial
 from tests.conftest import ENVIRONMENT, change, files, process_scmd
 from tests.faults import shim
-from tests.small_trials import assert_same_end, data_of, judged, run, started
-
-OF = {"method": {"lambda1": 0.5}}
-# Short valleys, so that one spans a checkpoint.
-SETTINGS = {"swad": {"converged": 1, "tolerated": 2, "ratio": 9.0}}
-
-
-def values(name: str) -> dict:
-    return {"steps": 7, "dropout": 0.3, "every": 3, **SETTINGS.get(name, {})}
-
-
-def begun(name: str) -> Trial:
-    trial = started(name, **values(name))
-    trial.settings = trial.settings.model_copy(update={"checkpoint_every": 2})
-    return trial
-
-
-def work(name: str, folder) -> Trial:
-    trial = checkpoints.resumed(lambda: begun(name), folder, OF)
-    training.train(trial, data_of(judged(), name), judged(), lambda now: checkpoints.keep(now, folder, OF))
-    return trial
-
-
-def dies_at(step: int, name: str, folder) -> None:
-    """In a process of its own, killed in the middle of an update."""
-    pid = os.fork()
-    if pid == 0:
-        update = training.update
-
-        def updated(trial, batch):
-            if trial.step == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return update(trial, batch)
-
-        training.update = updated
-        work(name, folder)
-        os._exit(0)
-    assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+from tests.faults.trials import OF, begun, dies_at, values, work
+from tests.small_trials import assert_same_end, run
 
 
 @pytest.mark.parametrize(
