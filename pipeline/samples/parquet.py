@@ -180,7 +180,7 @@ class ParquetImages:
     def __init__(self, root: Path, column: str):
         self.folder = root.parent if root.is_file() else root
         self.column = column
-        self._opened: tuple[str, pq.ParquetFile, list[int]] | None = None
+        self._opened: tuple[tuple[str, int, int, int], pq.ParquetFile, list[int]] | None = None
         self._cached: tuple[str, int, list[Any]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -207,12 +207,12 @@ class ParquetImages:
         return bytes(data)
 
     def _file(self, name: str) -> tuple[pq.ParquetFile, list[int]]:
-        """With the first rows of its row groups, and the number of all."""
-        if self._opened is None or self._opened[0] != name:
-            path = self.folder / name
-            if not path.exists():
-                raise FileNotFoundError(path)
+        """With the first rows of its row groups, and the number of all; opened anew where another file took its place."""
+        path = self.folder / name
+        state = path.stat()
+        which = (name, state.st_ino, state.st_size, state.st_mtime_ns)
+        if self._opened is None or self._opened[0] != which:
             file = _open(path)
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-            self._opened = (name, file, [0, *accumulate(sizes)])
+            self._opened, self._cached = (which, file, [0, *accumulate(sizes)]), None
         return self._opened[1:]
