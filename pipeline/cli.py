@@ -1,5 +1,6 @@
 """`scmd`: arguments → a stage; a named error → one sentence and exit code 1. Torch and the stages are imported when they run."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import typer
 from pipeline import api, ending, package
 from pipeline.errors import InputError
 from pipeline.experiment import DEFAULT, RESULTS
-from pipeline.progress import QUIET, TALK, VERBOSE, WITHIN, say
+from pipeline.progress import COMMAND_DONE, QUIET, TALK, VERBOSE, WITHIN, say
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
@@ -507,6 +508,18 @@ def main() -> None:
     with ending.told():
         ending.listen(NOTHING_KEPT)
         app(sorted(sys.argv[1:], key=lambda one: one not in EVERYWHERE))
+
+
+def serve() -> None:
+    """Commands on standard input, each a list of arguments as JSON in a line, until one fails: for `side_by_side`."""
+    for line in sys.stdin:
+        with ending.told():
+            try:
+                app(json.loads(line))
+            except SystemExit as ended:
+                if ended.code:
+                    raise
+        print(COMMAND_DONE, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from rich.text import Text
 T = TypeVar("T")
 # Set for a command that is a part of another, which speaks for it: how many of its kind run at once.
 WITHIN = "SCMD_WITHIN"
+# The line by which a process that takes one command after another says, among what it says, that one is done.
+COMMAND_DONE = "\x1e"
 # How much is said, by this command and those that it starts: `quiet` (warnings, errors and results), `verbose`, or neither.
 TALK = "SCMD_TALK"
 QUIET, VERBOSE = "quiet", "verbose"

@@ -1,25 +1,44 @@
-"""Commands side by side, each in a process of its own with its share of the processor; what they say is passed on by name."""
+"""Commands of this project side by side, in as many processes with their share of the processor; what they say is passed on by name.
 
+A process takes one command after another, as to start one costs seconds; one whose command failed is not used again.
+"""
+
+import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 
 from pipeline import package
-from pipeline.progress import WITHIN, insist, track
+from pipeline.progress import COMMAND_DONE, WITHIN, insist, track
+
+# Run by the Python and from the code that run now, whatever lies in the working folder.
+SERVER = (
+    sys.executable,
+    "-P",
+    "-c",
+    f"import sys; sys.path.insert(0, {str(package.HOME.parent)!r}); from pipeline.cli import serve; serve()",
+)
 
 
-def run(commands: Mapping[str, Sequence[str]], jobs: int, threads: int, done: Callable[[str], None]) -> list[str]:
+def run(
+    commands: Mapping[str, Sequence[str]],
+    jobs: int,
+    threads: int,
+    done: Callable[[str], None],
+    server: Sequence[str] = SERVER,
+) -> list[str]:
     """Runs `jobs` of the named commands at a time, with `threads` threads each, and returns the names of those that failed.
 
     `done` is told of each that succeeded. Where this process is stopped, those that run are, and no other begins.
     """
-    failed, running = [], _Running(jobs)
+    failed, running = [], _Running(server, jobs, threads)
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            names = {pool.submit(running.run, name, command, threads): name for name, command in commands.items()}
+            names = {pool.submit(running.run, name, command): name for name, command in commands.items()}
             for finished in track(as_completed(names), len(names), "trials"):
                 if finished.result():
                     failed.append(names[finished])
@@ -29,43 +48,70 @@ def run(commands: Mapping[str, Sequence[str]], jobs: int, threads: int, done: Ca
             pool.shutdown(wait=False, cancel_futures=True)
             running.stop()
             raise
+    running.end()
     return failed
 
 
 class _Running:
-    """The processes that run now."""
+    """The processes that there are now; those that are `idle` wait for a command."""
 
-    def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
+    def __init__(self, server: Sequence[str], jobs: int, threads: int) -> None:
+        self._server = server
+        self._environment = {**os.environ, "OMP_NUM_THREADS": str(threads), WITHIN: str(jobs)}
         self._processes: set[subprocess.Popen[str]] = set()
+        self._idle: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
         self._stopped = False
 
-    def run(self, name: str, command: Sequence[str], threads: int) -> int:
-        """Runs a command to its end, passing on what it says line by line; returns its exit code."""
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), WITHIN: str(self._jobs)}
-        with self._lock:
-            if self._stopped:
-                return 1
-            process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace")
-            self._processes.add(process)
+    def run(self, name: str, command: Sequence[str]) -> bool:
+        """Has a process run a command, passing on what it says line by line; whether it failed."""
+        process = self._taken()
+        if process is None:
+            return True
+        assert process.stdin is not None
         assert process.stderr is not None
+        with suppress(
+            BrokenPipeError
+        ):  # of one that was killed while it waited: it will say nothing, and the command has failed
+            process.stdin.write(json.dumps(command) + "\n")
+            process.stdin.flush()
         for line in process.stderr:
+            if line == f"{COMMAND_DONE}\n":
+                with self._lock:
+                    self._idle.append(process)
+                return False
             if not self._stopped:
                 insist(f"[{name}] {line.rstrip()}")
-        code = process.wait()
+        process.wait()
         with self._lock:
             self._processes.discard(process)
-        return code
+        return True
+
+    def _taken(self) -> subprocess.Popen[str] | None:
+        """One that waits, or a new one; None where all is to stop."""
+        with self._lock:
+            if self._stopped:
+                return None
+            while self._idle:
+                process = self._idle.pop()
+                if process.poll() is None:
+                    return process
+                self._processes.discard(process)
+            pipe = subprocess.PIPE
+            started = subprocess.Popen(
+                self._server, env=self._environment, stdin=pipe, stderr=pipe, text=True, errors="replace"
+            )
+            self._processes.add(started)
+            return started
 
     def stop(self) -> None:
+        """At once, whatever runs."""
         with self._lock:
             self._stopped = True
             for process in self._processes:
                 process.terminate()
 
-
-def scmd(*arguments: str) -> list[str]:
-    """A command of this project, run by the Python and from the code that run now, whatever lies in the working folder."""
-    program = f"import sys; sys.path.insert(0, {str(package.HOME.parent)!r}); from pipeline.cli import main; main()"
-    return [sys.executable, "-P", "-c", program, *arguments]
+    def end(self) -> None:
+        """Those that wait, for there is nothing more to do."""
+        for process in self._idle:
+            process.communicate()

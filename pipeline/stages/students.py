@@ -48,7 +48,7 @@ def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:
     say(f"{len(standing.done)} of {len(assignments)} trials are current; {jobs} at a time, {threads} threads each")
     results.mkdir(parents=True, exist_ok=True)
     record = journal.Journal(results, journal.read(results) if standing.done else [], jobs)
-    commands = {str(one.key): side_by_side.scmd(*_arguments(plan, results, one.key)) for one in standing.todo}
+    commands = {str(one.key): _arguments(plan, results, one.key) for one in standing.todo}
     return side_by_side.run(commands, jobs, threads, record.note_finished)
 
 

@@ -1,6 +1,7 @@
 """Processes side by side: what they say, who failed, and that none outlives the one that started them."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,21 +17,40 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
+# Does what it is told in Python, as `cli.serve` does what it is told in commands of this project.
+SERVER = """
+import json, os, sys
+for line in sys.stdin:
+    exec(json.loads(line)[0])
+    print(chr(30), file=sys.stderr, flush=True)
+"""
+
+
 def test_failures_are_returned_and_what_was_said_is_passed_on_by_name(capfd):
-    told = "import os, sys; print(os.environ['OMP_NUM_THREADS'], 'threads', file=sys.stderr)"
-    commands = {"good": python(told), "bad": python("raise SystemExit(3)")}
+    told = "print(os.environ['OMP_NUM_THREADS'], 'threads', file=sys.stderr)"
+    commands = {"good": [told], "bad": ["raise SystemExit(3)"]}
     done: list[str] = []
-    assert side_by_side.run(commands, 2, 5, done.append) == ["bad"]
+    assert side_by_side.run(commands, 2, 5, done.append, python(SERVER)) == ["bad"]
     assert done == ["good"]
     assert "[good] 5 threads\n" in capfd.readouterr().err
+
+
+def test_a_process_is_used_again_unless_its_command_failed(capfd):
+    tell = "print(os.getpid(), file=sys.stderr)"
+    commands = {"a": [tell], "b": [tell], "c": [f"{tell}; os.kill(os.getpid(), 9)"], "d": [tell]}
+    done: list[str] = []
+    assert side_by_side.run(commands, 1, 1, done.append, python(SERVER)) == ["c"]
+    assert done == ["a", "b", "d"]
+    pids = dict(re.findall(r"\[(\w)\] (\d+)\n", capfd.readouterr().err))
+    assert pids["a"] == pids["b"] == pids["c"] != pids["d"]
 
 
 STARTER = """
 import sys
 from pipeline import cli
 from pipeline.stage_two import side_by_side
-child = "import os, time; open(str(os.getpid()), 'w').close(); time.sleep(100)"
-cli.app = lambda _: side_by_side.run({name: [sys.executable, "-c", child] for name in "abc"}, 2, 1, print)
+server = "import os, time; open(str(os.getpid()), 'w').close(); time.sleep(100)"
+cli.app = lambda _: side_by_side.run({name: [] for name in "abc"}, 2, 1, print, [sys.executable, "-c", server])
 cli.main()
 """
 
