@@ -1,4 +1,4 @@
-"""Commands of this project side by side, in as many processes with their share of the processor; what they say is passed on by name.
+"""Commands of this project side by side, in as many processes with their share of the processor; what they say is passed on.
 
 A process takes one command after another, as to start one costs seconds; one whose command failed is not used again.
 """
@@ -70,9 +70,8 @@ class _Running:
             return True
         assert process.stdin is not None
         assert process.stderr is not None
-        with suppress(
-            BrokenPipeError
-        ):  # of one that was killed while it waited: it will say nothing, and the command has failed
+        # One that was killed while it waited will say nothing, and the command has failed.
+        with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(command) + "\n")
             process.stdin.flush()
         for line in process.stderr:
