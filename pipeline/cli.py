@@ -58,7 +58,7 @@ Workers = Annotated[
 Results = Annotated[Path, typer.Option(help="Where students and the report go.")]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, help="Trials that run at the same time; by default one a core, 8 at most, and one on a GPU."),
+    typer.Option(min=1, help="Trials that run at the same time; by default one a GPU, or one a core, 8 at most."),
 ]
 
 EVERYWHERE = ("--debug", "--quiet", "--verbose")
@@ -310,6 +310,19 @@ def benchmark_cache(work: Work = WORK, rounds: Rounds = 20, to: Json = None) -> 
     from pipeline.stages import benchmark as stage
 
     stage.cache(work, rounds, to)
+
+
+@benchmark.command("teacher")
+def benchmark_teacher(
+    teacher: Annotated[str, typer.Option(help="A shipped teacher's name.")] = "icons",
+    work: Work = WORK,
+    rounds: Rounds = 20,
+    to: Json = None,
+) -> None:
+    """Stage one beside its two parts, drawing and encoding, and beside the loop that people write, on one core."""
+    from pipeline.stages import benchmark as stage
+
+    stage.teacher(teacher, work, rounds, to)
 
 
 @benchmark.command("stage-two")

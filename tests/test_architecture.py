@@ -76,7 +76,7 @@ ROOMS = {
     "icons": {"samples", "teacher"},
     "timing": {
         *("batches", "cache", "engine", "evaluation", "losses", "methods", "recorded", "report", "results", "samples"),
-        *("stage_two", "student", "training", "training_set", "trials", "views"),
+        *("stage_one", "stage_two", "student", "teacher", "training", "training_set", "trials", "views"),
     },
 }
 ROOMS["stages"] = set(ROOMS)

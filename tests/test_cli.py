@@ -87,7 +87,7 @@ def test_the_cause_is_shown_to_who_asks(project, how):
     assert plain.returncode == 1
     assert "Traceback" not in plain.stderr
     arguments = {"before": ("--debug", "samples"), "behind": ("samples", "--debug"), "environment": ("samples",)}[how]
-    debugged = process_scmd(*arguments, cwd=project, env={"SCMD_DEBUG": "1"} if how == "environment" else None)
+    debugged = run_scmd(*arguments, cwd=project, env={"SCMD_DEBUG": "1"} if how == "environment" else None)
     assert debugged.stderr.startswith(plain.stderr)  # the sentence, and beneath it
     assert "yaml.parser.ParserError" in debugged.stderr
     assert "The above exception was the direct cause" in debugged.stderr

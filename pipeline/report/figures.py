@@ -1,5 +1,6 @@
 """Groups of trials → the figures of the page, an `<svg>` each with the words that stand for it."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -95,4 +96,10 @@ def _over_steps(
 
 def _ends(lines: Sequence[Line], times: float = 100.0) -> str:
     unit = " %" if times == 100 else ""
-    return "At the end: " + ", ".join(f"{line.name} {times * line.values[-1]:.1f}{unit}" for line in lines) + "."
+    return "At the end: " + ", ".join(f"{line.name} {times * _end(line):.1f}{unit}" for line in lines) + "."
+
+
+def _end(line: Line) -> float:
+    """The last value; where evaluations did not look at the domain (`evaluate: deciding`), the mean of what was chosen."""
+    last = line.values[-1]
+    return last if math.isfinite(last) or not line.chosen else sum(value for _, value in line.chosen) / len(line.chosen)

@@ -29,13 +29,15 @@ def run(
     jobs: int,
     threads: int,
     done: Callable[[str], None],
+    gpus: Sequence[str] = (),
     server: Sequence[str] = SERVER,
 ) -> list[str]:
-    """Runs `jobs` of the named commands at a time, with `threads` threads each, and returns the names of those that failed.
+    """Runs `jobs` of the named commands at a time, with `threads` threads and one of the `gpus` each, and returns the names of
+    those that failed.
 
     `done` is told of each that succeeded. Where this process is stopped, those that run are, and no other begins.
     """
-    failed, running = [], _Running(server, jobs, threads)
+    failed, running = [], _Running(server, jobs, threads, gpus)
     with ThreadPoolExecutor(jobs) as pool:
         try:
             names = {pool.submit(running.run, name, command): name for name, command in commands.items()}
@@ -55,10 +57,11 @@ def run(
 class _Running:
     """The processes that there are now; those that are `idle` wait for a command."""
 
-    def __init__(self, server: Sequence[str], jobs: int, threads: int) -> None:
+    def __init__(self, server: Sequence[str], jobs: int, threads: int, gpus: Sequence[str]) -> None:
         self._server = server
         self._environment = {**os.environ, "OMP_NUM_THREADS": str(threads), WITHIN: str(jobs)}
-        self._processes: set[subprocess.Popen[str]] = set()
+        self._gpus = gpus
+        self._processes: dict[subprocess.Popen[str], str] = {}  # with their GPUs
         self._idle: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
         self._stopped = False
@@ -83,7 +86,7 @@ class _Running:
                 insist(f"[{name}] {line.rstrip()}")
         process.wait()
         with self._lock:
-            self._processes.discard(process)
+            self._processes.pop(process, None)
         return True
 
     def _taken(self) -> subprocess.Popen[str] | None:
@@ -95,13 +98,17 @@ class _Running:
                 process = self._idle.pop()
                 if process.poll() is None:
                     return process
-                self._processes.discard(process)
-            pipe = subprocess.PIPE
-            started = subprocess.Popen(
-                self._server, env=self._environment, stdin=pipe, stderr=pipe, text=True, errors="replace"
-            )
-            self._processes.add(started)
-            return started
+                self._processes.pop(process, None)
+            return self._started()
+
+    def _started(self) -> subprocess.Popen[str]:
+        """A new one, on the GPU that has the fewest."""
+        gpu = min(self._gpus, key=list(self._processes.values()).count, default="")
+        environment = {**self._environment, **({"CUDA_VISIBLE_DEVICES": gpu} if gpu else {})}
+        pipe = subprocess.PIPE
+        started = subprocess.Popen(self._server, env=environment, stdin=pipe, stderr=pipe, text=True, errors="replace")
+        self._processes[started] = gpu
+        return started
 
     def stop(self) -> None:
         """At once, whatever runs."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from pipeline import config, package
 from pipeline.progress import say, show
 from pipeline.student.compute import ComputeSettings
-from pipeline.timing import caches, command_line, large, pages, rounds, steps
+from pipeline.teacher.settings import TeacherSettings
+from pipeline.timing import caches, command_line, encoding, large, pages, rounds, steps
 from pipeline.timing.rounds import Comparison, Figures
 from pipeline.timing.steps import Sizes
 from pipeline.trials.settings import StudentSettings
@@ -21,6 +22,12 @@ def commands() -> None:
 def cache(folder: Path, count: int, to: Path | None) -> None:
     """Reading and writing a cache, in a temporary folder below `folder`."""
     _tell(caches.compared(folder, count), to)
+
+
+def teacher(name: str, folder: Path, count: int, to: Path | None) -> None:
+    """Stage one of a shipped teacher, in a temporary folder below `folder`."""
+    settings = config.load(package.configuration(f"teachers/{name}.yaml"), TeacherSettings)
+    _tell([encoding.compared(settings, folder, count)], to)
 
 
 def stage_two(folder: Path, to: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import journal
 from pipeline.engine.cores import MOST_TRIALS, cores
-from pipeline.engine.device import device
+from pipeline.engine.device import gpus
 from pipeline.errors import InputError
 from pipeline.progress import say
 from pipeline.stage_two import current, running, side_by_side
@@ -49,11 +49,11 @@ def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:
     results.mkdir(parents=True, exist_ok=True)
     record = journal.Journal(results, journal.read(results) if standing.done else [], jobs)
     commands = {str(one.key): _arguments(plan, results, one.key) for one in standing.todo}
-    return side_by_side.run(commands, jobs, threads, record.note_finished)
+    return side_by_side.run(commands, jobs, threads, record.note_finished, gpus())
 
 
 def _jobs(trials: int) -> int:
-    return 1 if device().type == "cuda" else min(cores(), MOST_TRIALS, trials)
+    return min(len(gpus()) or min(cores(), MOST_TRIALS), trials)
 
 
 def _arguments(plan: Plan, results: Path, key: TrialKey) -> list[str]:

@@ -23,6 +23,7 @@ from pipeline.cache.writer import Work, Writer
 from pipeline.timing.rounds import Comparison, alternate
 from pipeline.views.distribution import COLUMNS
 
+SAMPLES = 8192
 # Of DomainNet's classes, and of as many as the default data set has, whose chunks are small.
 CLASSES = (345, 20)
 # Rows of a step, and steps in a round.
@@ -39,7 +40,7 @@ def compared(folder: Path, rounds: int) -> Iterator[Comparison]:
 
 
 def _compared(room: Path, classes: int, rounds: int) -> Comparison:
-    shape = Shape(8192, views=9, classes=classes, prompts=1, embedding=512, columns=len(COLUMNS), block=1024)
+    shape = Shape(SAMPLES, views=9, classes=classes, prompts=1, embedding=512, columns=len(COLUMNS), block=1024)
     random = np.random.default_rng(0)
     arrays = {name: random.integers(0, 200, spec.shape(shape)).astype(spec.dtype) for name, spec in VIEW_ARRAYS.items()}
     made = _Made(room, shape, arrays)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from pipeline import config, package, recorded
+from pipeline.batches import Batch
 from pipeline.cache import metadata, reader
 from pipeline.cache.layout import VIEW_ARRAYS, Shape
 from pipeline.cache.origin import Origins
@@ -130,8 +132,8 @@ class StandIn(Loader):
         return (self.root / f"{row % FILES}.jpg").read_bytes()
 
 
-def _first_batches(room: Path) -> None:
-    """As a trial begins: samples, cache, the columns of the method, workers; when the first batch was there goes to stdout."""
+def batches(room: Path, count: int, workers: int) -> Iterator[Batch]:
+    """As a trial begins: samples, cache, the columns of the method, workers."""
     settings = config.load(package.configuration(f"students/{STUDENT}.yaml"), StudentSettings)
     samples, cache = table.read(room / "samples"), reader.open_complete(room / "cache")
     materials = Materials("large", samples, cache, cache.shape.views, settings, SIZE)
@@ -140,9 +142,13 @@ def _first_batches(room: Path) -> None:
     needs = METHODS[METHOD].needs
     answers = data.answers(materials, judged, needs)
     learnt_from = data.training_set(materials, answers, judged, DOMAINS[1:], needs, 0)
-    arrived = [time.perf_counter() for _ in learnt_from.stream(0, BATCHES, WORKERS, torch.device("cpu"))]
+    yield from learnt_from.stream(0, count, workers, torch.device("cpu"))
+
+
+def _say_when_the_first_is_there(room: Path) -> None:
+    arrived = [time.perf_counter() for _ in batches(room, BATCHES, WORKERS)]
     sys.stdout.write(str(arrived[0]))
 
 
 if __name__ == "__main__":
-    _first_batches(Path(sys.argv[1]))
+    _say_when_the_first_is_there(Path(sys.argv[1]))

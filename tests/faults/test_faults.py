@@ -104,7 +104,7 @@ def test_missing_swapped_doubled_and_stale_chunks_are_named(large, tmp_path):
 
 def test_mutated_caches_are_refused_or_read_right(tmp_path):
     small.build(tmp_path / "cache", count=5, views=2)
-    assert_none_silent(cases.mutated(tmp_path / "cache", 2500, random()), 2500)
+    assert_none_silent(cases.mutated(tmp_path / "cache", 1500, random()), 1500)
 
 
 def test_what_is_left_of_an_abandoned_building_goes_on_when_its_settings_come_back(tmp_path):

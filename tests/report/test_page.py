@@ -53,6 +53,22 @@ def test_plots_are_svg_in_the_pages_own_ink(small):
         assert "#000000" not in one
 
 
+def test_of_a_domain_that_evaluations_did_not_look_at_the_chosen_is_told(small):
+    def deciding(one):
+        rows = [
+            {name: value for name, value in row.items() if not name.startswith(one.key.held_out)} for row in one.history
+        ]
+        chosen = one.history[-2]
+        metrics = {**one.card["metrics"], "step": chosen["step"], "accuracy": chosen[f"{one.key.held_out}_in"]}
+        return dataclasses.replace(one, history=[*rows[:-2], chosen, rows[-1]], card={**one.card, "metrics": metrics})
+
+    outcomes = [deciding(one) for one in small]
+    text = page.render(pages.page_of(outcomes, SMALL))
+    ends = [one.card["metrics"]["accuracy"] for one in outcome.grouped(outcomes)[0].outcomes]
+    assert f"At the end: method-0 {100 * sum(ends) / 2:.1f} %" in sections(text)["steps"]
+    assert not re.search(r"\bnan\b", text)
+
+
 def test_the_words_for_a_plot_say_its_numbers(small):
     text = page.render(pages.page_of(small, SMALL))
     group = outcome.grouped(small)[0]

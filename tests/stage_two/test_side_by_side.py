@@ -30,7 +30,7 @@ def test_failures_are_returned_and_what_was_said_is_passed_on_by_name(capfd):
     told = "print(os.environ['OMP_NUM_THREADS'], 'threads', file=sys.stderr)"
     commands = {"good": [told], "bad": ["raise SystemExit(3)"]}
     done: list[str] = []
-    assert side_by_side.run(commands, 2, 5, done.append, python(SERVER)) == ["bad"]
+    assert side_by_side.run(commands, 2, 5, done.append, server=python(SERVER)) == ["bad"]
     assert done == ["good"]
     assert "[good] 5 threads\n" in capfd.readouterr().err
 
@@ -39,10 +39,16 @@ def test_a_process_is_used_again_unless_its_command_failed(capfd):
     tell = "print(os.getpid(), file=sys.stderr)"
     commands = {"a": [tell], "b": [tell], "c": [f"{tell}; os.kill(os.getpid(), 9)"], "d": [tell]}
     done: list[str] = []
-    assert side_by_side.run(commands, 1, 1, done.append, python(SERVER)) == ["c"]
+    assert side_by_side.run(commands, 1, 1, done.append, server=python(SERVER)) == ["c"]
     assert done == ["a", "b", "d"]
     pids = dict(re.findall(r"\[(\w)\] (\d+)\n", capfd.readouterr().err))
     assert pids["a"] == pids["b"] == pids["c"] != pids["d"]
+
+
+def test_processes_are_spread_over_the_gpus(capfd):
+    tell = "import time; time.sleep(0.3); print('on', os.environ['CUDA_VISIBLE_DEVICES'], file=sys.stderr)"
+    side_by_side.run({name: [tell] for name in "abcd"}, 4, 1, print, ["2", "GPU-5"], python(SERVER))
+    assert sorted(re.findall(r"\] on (\S+)", capfd.readouterr().err)) == ["2", "2", "GPU-5", "GPU-5"]
 
 
 STARTER = """
@@ -50,7 +56,7 @@ import sys
 from pipeline import cli
 from pipeline.stage_two import side_by_side
 server = "import os, time; open(str(os.getpid()), 'w').close(); time.sleep(100)"
-cli.app = lambda _: side_by_side.run({name: [] for name in "abc"}, 2, 1, print, [sys.executable, "-c", server])
+cli.app = lambda _: side_by_side.run({name: [] for name in "abc"}, 2, 1, print, server=[sys.executable, "-c", server])
 cli.main()
 """
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from pipeline import replay
 from pipeline.cache import reader
-from pipeline.errors import ReplayError
+from pipeline.errors import CacheError, ReplayError
 from pipeline.experiment import places
 from pipeline.matching import open_matching
 from pipeline.recorded import wanted_pictures
@@ -163,6 +163,7 @@ def test_the_card_says_what_one_needs_to_use_the_student(trained):
         "version": 1,
         "hard_fraction": 0.5,
         "full_batch_fraction": 0.25,
+        "scoring": "exact",
         "lambda1": 0.5,
         "lambda2": 0.5,
         "temperature": 3.0,
@@ -227,6 +228,14 @@ def check(project, monkeypatch=None, drawing=None, probes=lambda p: p) -> None:
         monkeypatch.setattr(replay, "render", drawing)
     seen = probes(cache.column("pixel_probe"))
     replay.check(np.arange(len(cache.rows)), drawn, seen, cache.attributes.render_size, drawn, 0)
+
+
+def test_a_cache_of_another_precision_is_refused(ready, monkeypatch):
+    monkeypatch.chdir(ready)
+    plan = places.load(ready / "configs/experiment.yaml")
+    asked = plan.teacher.model_copy(update={"precision": "bfloat16"})
+    with pytest.raises(CacheError, match=r'precision.*"float32".*"bfloat16"'):
+        open_matching(plan.cache_folder, asked, table.read(plan.samples_folder))
 
 
 def test_a_replay_of_the_very_pictures_passes(ready, monkeypatch):

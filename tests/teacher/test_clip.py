@@ -56,6 +56,30 @@ def test_clean_features_of_the_icons_teacher_are_open_clips_own():
     assert_same_features(teacher, model.eval(), preprocess)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_another_precision_is_of_the_image_tower_alone_and_part_of_what_the_teacher_is(precision):
+    exact, rough = (
+        clip.load(TeacherSettings(model=f"local-dir:{ICONS}", precision=one), CPU) for one in ("float32", precision)
+    )
+    assert {**exact.facts, "precision": precision} == rough.facts  # a cache that does not say is float32
+    pixels = np.stack([exact.clean(image) for image in PICTURES])
+    one, other = (
+        teacher.encode_images(pixels, teacher.own_mean, teacher.own_std).astype(np.float64)
+        for teacher in (exact, rough)
+    )
+    cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    assert (one != other).any()
+    assert (cosine > 0.99).all()
+    assert (exact.encode_texts([["a disc"]]) == rough.encode_texts([["a disc"]])).all()
+
+
+def test_a_float32_teacher_is_real_float32():
+    torch.backends.cudnn.allow_tf32 = True
+    clip.load(TeacherSettings(model=f"local-dir:{ICONS}"), CPU)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_clean_features_of_a_vit_b_32_are_open_clips_own(tmp_path):
     weights = bare_weights(tmp_path)
     teacher = clip.load(TeacherSettings(model="ViT-B-32", weights=weights, preprocess=OPENAI), CPU)

@@ -30,7 +30,7 @@ def test_killed_in_a_checkpoints_own_writing_it_ends_with_the_same_bits(tmp_path
     expected = run("scmd", **values("scmd"))
     calls = shim.count(lambda: work("scmd", tmp_path / "counted"))
     assert calls >= 10  # with those in an update, more than ten points
-    for call in range(0, calls, max(1, calls // 5)):
+    for call in range(0, calls, max(1, calls // 3)):
         folder = tmp_path / str(call)
         assert shim.killed(lambda folder=folder: work("scmd", folder), call, after=bool(call % 2))
         assert_same_end(work("scmd", folder), expected)
