@@ -22,7 +22,9 @@ def page() -> str:
 
 def _title(setting: dict[str, Any]) -> str:
     if "student" not in setting:
-        return f"{setting['what'].capitalize()}, {setting['classes']} classes"
+        return ", ".join(
+            [setting["what"].capitalize(), *([f"{setting['classes']} classes"] if "classes" in setting else [])]
+        )
     how = f"{setting['precision']}{', compiled' if setting['compiled'] else ''}"
     return f"{setting['student']}, {setting['pictures']}, {setting['classes']} classes, {how}"
 
