@@ -58,8 +58,10 @@ def train(plan: Plan, held_out: str, method: str, trial: int = 0, results: Path 
 
 
 def train_all(plan: Plan, results: Path = RESULTS, jobs: int | None = None) -> None:
-    """Every trial of the experiment that is not current, `jobs` at a time (by default one a core). Raises InputError where some
-    failed; the others are there."""
+    """Every trial of the experiment that is not current, `jobs` at a time (by default one a GPU, or one a core).
+
+    Raises InputError where some failed; the others are there.
+    """
     from pipeline.stages import students
 
     students.run(plan, results, jobs)

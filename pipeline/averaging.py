@@ -12,6 +12,7 @@ from torch.optim.swa_utils import get_swa_multi_avg_fn, update_bn
 from pipeline.config import Section
 from pipeline.errors import ConfigError
 from pipeline.student.model import Shipped
+from pipeline.student.norms import batch_norms
 
 
 class AveragingSettings(Section):
@@ -46,6 +47,11 @@ class Averaging(Protocol):
 
     def update(self) -> None:
         """Takes in the weights after one more update of the network that it was made for."""
+        ...
+
+    @property
+    def renews_statistics(self) -> bool:
+        """Whether `renew_statistics` would do anything now."""
         ...
 
     def renew_statistics(self, images: Iterable[Tensor], device: torch.device) -> None:
@@ -96,6 +102,10 @@ class RunningMean:
             self._take_in(averages, currents, self.updates - self.first)
         else:
             torch._foreach_copy_(averages, currents)
+
+    @property
+    def renews_statistics(self) -> bool:
+        return bool(batch_norms(self._average))
 
     def renew_statistics(self, images: Iterable[Tensor], device: torch.device) -> None:
         update_bn(images, self._average, device)

@@ -4,7 +4,6 @@ import copy
 import itertools
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -79,9 +78,9 @@ def _is_evaluated(settings: StudentSettings, step: int) -> bool:
 
 
 def _steps_of_statistics(trial: Trial) -> range:
-    """Whose batches renew the average's batch norms, where those are trained."""
-    steps = trial.settings.steps
-    return range(steps, steps if trial.student.freeze_statistics else steps + STATISTICS_BATCHES)
+    """Whose batches renew the average's batch norms, where those are trained and it is a mean."""
+    steps, renewed = trial.settings.steps, trial.averaging.renews_statistics and not trial.student.freeze_statistics
+    return range(steps, steps + STATISTICS_BATCHES if renewed else steps)
 
 
 def _evaluated(trial: Trial, judged: EvaluationSet) -> EvaluationSet:
@@ -160,7 +159,6 @@ def evaluate(
         with torch.random.fork_rng(devices=[trial.device] if trial.device.type == "cuda" else []):
             torch.manual_seed(number)
             trial.averaging.renew_statistics((batch.images for batch in fresh), trial.device)
-        deque(fresh, maxlen=0)  # an average that is no mean yet takes none
     predictions = predict(trial.averaging.model, evaluated, pictures, trial.device)
     right = predictions.answers == evaluated.labels
     learnt = counted(trial.selected.cpu().numpy(), judged, predictions.probabilities.shape[1])

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from pipeline.student.model import Shipped
+from pipeline.student.norms import batch_norms
 
 
 class ValleyMean:
@@ -45,9 +46,12 @@ class ValleyMean:
         self._segment = _merged(self._segment, self._steps, now, 1)
         self._steps += 1
 
+    @property
+    def renews_statistics(self) -> bool:
+        return self._concluded and bool(batch_norms(self._model))
+
     def renew_statistics(self, images: Iterable[Tensor], device: torch.device) -> None:
-        if self._concluded:
-            update_bn(images, self._model, device)
+        update_bn(images, self._model, device)
 
     def observe(self, loss: float) -> None:
         if self._ended:

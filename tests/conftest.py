@@ -104,6 +104,13 @@ def refused(*arguments: str, cwd: Path, env: dict | None = None) -> str:
     return sentences[0]
 
 
+def alive(group: int) -> list[str]:
+    """Processes of a group that still run; what has ended and was not yet fetched does not."""
+    done = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 2) for line in done.stdout.splitlines()]
+    return [row[2] for row in rows if int(row[0]) == group and not row[1].startswith("Z")]
+
+
 def files(folder: Path) -> dict[str, bytes]:
     """Relative path → content of everything below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pipeline import cli, package
-from tests.conftest import ENVIRONMENT, ROOT, change, hear_interrupts, ok, process_scmd, run_scmd
+from tests.conftest import ENVIRONMENT, ROOT, alive, change, hear_interrupts, ok, process_scmd, run_scmd
 
 HEAVY = ("torch", "torchvision", "timm", "open_clip", "faiss")
 # Runs a command and says what heavy it imported.
@@ -91,13 +91,6 @@ def test_the_cause_is_shown_to_who_asks(project, how):
     assert debugged.stderr.startswith(plain.stderr)  # the sentence, and beneath it
     assert "yaml.parser.ParserError" in debugged.stderr
     assert "The above exception was the direct cause" in debugged.stderr
-
-
-def alive(group: int) -> list[str]:
-    """Processes of a group that still run; what has ended and was not yet fetched does not."""
-    done = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True)
-    rows = [line.split(None, 2) for line in done.stdout.splitlines()]
-    return [row[2] for row in rows if int(row[0]) == group and not row[1].startswith("Z")]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ import numpy as np
 
 from pipeline.cache.files import open_file
 from pipeline.cache.layout import CHECKSUM, Shape, ViewArray, byte_count
-from pipeline.errors import CacheError
 
 # Of a column: a process may have 65,530 maps by Linux's default.
 MOST_MAPS = 1 << 14
@@ -25,6 +24,10 @@ _map = ctypes.CDLL(None, use_errno=True).mmap
 _map.restype = ctypes.c_void_p
 _map.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 _FAILED = ctypes.c_void_p(-1).value
+
+
+class UnmappableError(Exception):
+    """The system has no more maps to give, or the file system has none."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ class ColumnMap:
         self._spec, self._shape = spec, shape
         self._size = byte_count(spec.chunk(shape), spec.dtype) + CHECKSUM
         self._stride = -(-self._size // mmap.PAGESIZE) * mmap.PAGESIZE
-        self._room = mmap.mmap(-1, shape.blocks * shape.views * self._stride, prot=mmap.PROT_READ)
+        self._room = mmap.mmap(-1, shape.blocks * shape.views * self._stride, mmap.MAP_PRIVATE, mmap.PROT_READ)
         self._bytes = np.frombuffer(self._room, np.uint8)
 
     def look(self, block: int, view: int, folder: Path, path: str, limit: int) -> bytes:
         """Reads a chunk's file and maps it into its place; of one of another size it does neither, and gives nothing.
-        Raises as `files.read_file`."""
+        Raises UnmappableError, and what `files.read_file` does."""
         start = (block * self._shape.views + view) * self._stride
         with os.fdopen(open_file(folder, path), "rb", buffering=0) as stream:
             if self._size > limit or os.fstat(stream.fileno()).st_size != self._size:
@@ -68,10 +71,6 @@ class ColumnMap:
 
 
 def _map_over(place: np.ndarray, descriptor: int) -> None:
-    """Raises CacheError where the system has no more maps to give."""
     found = _map(place.ctypes.data, place.nbytes, mmap.PROT_READ, _OVER_WHAT_IS_THERE, descriptor, 0)
     if found in (None, _FAILED):
-        raise CacheError(
-            f"a file of the cache cannot be mapped ({os.strerror(ctypes.get_errno())}); raise `vm.max_map_count`, or make "
-            "the cache with a larger `block`"
-        )
+        raise UnmappableError(os.strerror(ctypes.get_errno()))

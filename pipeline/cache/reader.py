@@ -29,7 +29,7 @@ from pipeline.cache.layout import (
     require_countable,
 )
 from pipeline.cache.ledger import HEAD, Entry, Ledger
-from pipeline.cache.mapping import MOST_MAPS, ColumnMap, MappedColumn
+from pipeline.cache.mapping import MOST_MAPS, ColumnMap, MappedColumn, UnmappableError
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row, read_rows, require_prompts
@@ -111,14 +111,17 @@ class TeacherCache:
         return values.swapaxes(0, 1)
 
     def rows_of(self, array: str) -> Column:
-        """A column of which rows are read here and there: checked, and of a raw cache not held in memory.
+        """A column of which rows are read here and there: checked, and of a raw cache that can be mapped not held in memory.
 
         Raises CacheError as `column` does.
         """
         if self.attributes.codec != "raw" or self.shape.blocks * self.shape.views > MOST_MAPS:
             return self.column(array)
         mapping = ColumnMap(VIEW_ARRAYS[array], self.shape)
-        self._each_block(partial(self._map, mapping, array))
+        try:
+            self._each_block(partial(self._map, mapping, array))
+        except UnmappableError:
+            return self.column(array)
         return mapping.column()
 
     def clean_features(self) -> np.ndarray:

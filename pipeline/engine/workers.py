@@ -10,12 +10,13 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from pipeline import package
 from pipeline.errors import ResourceError, ScmdError
 
 
@@ -36,6 +37,7 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
                     num_workers=workers,
                     collate_fn=_as_made,
                     multiprocessing_context=_forking_from_a_server(maker) if workers else None,
+                    worker_init_fn=_end_with_the_main_process,
                 )
                 iterator = iter(loader)
             if workers:
@@ -50,11 +52,40 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
 
 
 def _forking_from_a_server(maker: Any) -> Any:
-    """Workers are copies of a process that has imported what they need and done nothing yet: they start at once, and share its
-    memory. (A copy of this one, which may have an OpenMP pool, could hang in its first parallel operation.)"""
+    """Workers are copies of a process that has imported what they need and done nothing yet: once that is there, they start at
+    once, and share its memory. A copy of this one, which may have an OpenMP pool, could hang in its first parallel operation."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, type(maker).__module__])
+    with _finding_this_code():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _finding_this_code() -> Iterator[None]:
+    """A Python that is started within imports this very code, and nothing from the working folder."""
+    before = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    paths = [str(package.HOME.parent), *filter(None, [before["PYTHONPATH"]])]
+    os.environ.update(PYTHONPATH=os.pathsep.join(paths), PYTHONSAFEPATH="1")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
+
+
+def _end_with_the_main_process(_: int) -> None:
+    """In a worker: its parent is the server, which lives as long as it has workers."""
+    main = multiprocessing.parent_process()
+    assert main is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([main.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _end_with_the_first(iterator: Any) -> None:

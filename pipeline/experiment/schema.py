@@ -19,7 +19,7 @@ _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_+-]*")
 
 
 class PixelSettings(Section):
-    """The side of the student's square pictures; what would need more than `max_gb` is drawn while training."""
+    """The side of the student's square pictures; what of them is stored, `max_gb` says."""
 
     size: int = Field(ge=8)
     """The side of the student's square pictures."""

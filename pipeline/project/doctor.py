@@ -254,5 +254,5 @@ def _made(plan: Plan, samples: Samples | None) -> Finding:
         return Finding(State.NOTE, "made", f"nothing yet; `{plan.command('samples')}`, or `dvc repro`")
     needed = gigabytes(len(samples.rows), plan.teacher.views, plan.experiment.pixels.size)
     cache = "a teacher cache" if reader.exists(plan.cache_folder) else "no teacher cache yet"
-    told = f"{len(samples.rows):,} samples, {cache}; the student's pictures take {needed:.1f} GB"
+    told = f"{len(samples.rows):,} samples, {cache}; the student's pictures take {needed:.1f} GB, all views"
     return Finding(State.FINE, "made", told)

@@ -78,12 +78,13 @@ class _Running:
             process.stdin.write(json.dumps(command) + "\n")
             process.stdin.flush()
         for line in process.stderr:
-            if line == f"{COMMAND_DONE}\n":
+            said, mark, _ = line.partition(COMMAND_DONE)  # what was said may lack its line's end
+            if said.strip() and not self._stopped:
+                insist(f"[{name}] {said.rstrip()}")
+            if mark:
                 with self._lock:
                     self._idle.append(process)
                 return False
-            if not self._stopped:
-                insist(f"[{name}] {line.rstrip()}")
         process.wait()
         with self._lock:
             self._processes.pop(process, None)

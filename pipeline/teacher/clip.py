@@ -3,7 +3,8 @@
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,7 +82,8 @@ class Clip:
         try:
             batch = on_device(pixels, self.device).permute(0, 3, 1, 2).float() / 255
             shift, scale = (torch.tensor(v, device=self.device)[:, None, None] for v in (mean, std))
-            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            half = torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+            with _real_float32(), half:
                 features = self.model.encode_image((batch - shift) / scale)
             return np.asarray(features.half().cpu())
         except (RuntimeError, MemoryError) as error:
@@ -94,9 +96,10 @@ class Clip:
     @torch.inference_mode()
     def encode_texts(self, texts: list[list[str]]) -> np.ndarray:
         """(P, C) texts → (P, C, D) float32, not normalised."""
-        return np.stack(
-            [self.model.encode_text(self.tokenize(row).to(self.device)).float().cpu().numpy() for row in texts]
-        )
+        with _real_float32():
+            return np.stack(
+                [self.model.encode_text(self.tokenize(row).to(self.device)).float().cpu().numpy() for row in texts]
+            )
 
     def require_distinct(self, templates: Sequence[str], classes: Sequence[str]) -> None:
         """Raises TeacherError where a prompt is longer than the text context, or two classes become the same tokens."""
@@ -132,6 +135,20 @@ class Clip:
         return tuple(self.facts["preprocess"]["std"])
 
 
+@contextmanager
+def _real_float32() -> Iterator[None]:
+    """A GPU would round the factors of float32 products to 19 bits (TF32), by default in convolutions."""
+    libraries: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [library.allow_tf32 for library in libraries]
+    for library in libraries:
+        library.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for library, one in zip(libraries, before, strict=True):
+            library.allow_tf32 = one
+
+
 def load(settings: TeacherSettings, device: torch.device) -> Clip:
     """Loads and checks a teacher. Raises TeacherError where it is missing or would silently be another one."""
     model = settings.model
@@ -150,8 +167,6 @@ def load(settings: TeacherSettings, device: torch.device) -> Clip:
         raise TeacherError(f"teacher `{model}`: {_what_is_wrong(file, error)}") from error
     network.eval().requires_grad_(False)
     _require_usable(model, network)
-    # A GPU would round the factors of float32 products to 19 bits (TF32), by default in convolutions.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     known = stated(settings)
     facts = {
         **known,

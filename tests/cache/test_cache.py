@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import zarr
 
-from pipeline.cache import ledger, metadata, reader, writer
+from pipeline.cache import ledger, mapping, metadata, reader, writer
 from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, chunk_path
+from pipeline.cache.mapping import ColumnMap
 from pipeline.cache.metadata import Attributes, read_group
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
@@ -108,6 +109,19 @@ def test_rows_of_a_raw_cache_are_checked_and_then_lie_on_the_disk_alone(tmp_path
     logits = opened.rows_of("logits")
     assert unique() - before < 30e6
     assert (logits[np.array([0, 16383]), np.array([3, 0])] == 1).all()
+
+
+def test_a_column_larger_than_any_memory_has_room_for_its_maps():
+    shape = Shape(1 << 27, views=4, classes=1024, prompts=1, embedding=5, columns=11, block=1 << 16)
+    mapped = ColumnMap(VIEW_ARRAYS["logits"], shape).column()
+    assert mapped.chunks.nbytes == 1 << 40
+
+
+def test_where_files_cannot_be_mapped_a_column_is_held_in_memory(tmp_path, monkeypatch):
+    make(tmp_path)
+    monkeypatch.setattr(mapping, "_map", lambda *_: None)
+    cache = reader.open_complete(tmp_path)
+    assert (cache.rows_of("logits") == cache.column("logits")).all()
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9] + bytes(9), lambda data: data[:-1], lambda data: data[:0]])

@@ -45,6 +45,12 @@ def test_a_process_is_used_again_unless_its_command_failed(capfd):
     assert pids["a"] == pids["b"] == pids["c"] != pids["d"]
 
 
+def test_what_was_said_may_lack_the_end_of_its_line(capfd):
+    commands = {"a": ["sys.stderr.write('half a line')"], "b": ["print('whole', file=sys.stderr)"]}
+    assert side_by_side.run(commands, 1, 1, print, server=python(SERVER)) == []
+    assert "[a] half a line\n[b] whole\n" in capfd.readouterr().err
+
+
 def test_processes_are_spread_over_the_gpus(capfd):
     tell = "import time; time.sleep(0.3); print('on', os.environ['CUDA_VISIBLE_DEVICES'], file=sys.stderr)"
     side_by_side.run({name: [tell] for name in "abcd"}, 4, 1, print, ["2", "GPU-5"], python(SERVER))

@@ -73,11 +73,20 @@ def test_another_precision_is_of_the_image_tower_alone_and_part_of_what_the_teac
     assert (exact.encode_texts([["a disc"]]) == rough.encode_texts([["a disc"]])).all()
 
 
-def test_a_float32_teacher_is_real_float32():
-    torch.backends.cudnn.allow_tf32 = True
-    clip.load(TeacherSettings(model=f"local-dir:{ICONS}"), CPU)
-    assert not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
+def test_a_float32_teacher_is_real_float32_and_nothing_else_is_told_to_be(monkeypatch):
+    teacher, seen = clip.load(TeacherSettings(model=f"local-dir:{ICONS}"), CPU), []
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    encode = teacher.model.encode_image
+
+    def looked_at(images):
+        seen.append((matmul.allow_tf32, cudnn.allow_tf32))
+        return encode(images)
+
+    monkeypatch.setattr(teacher.model, "encode_image", looked_at)
+    teacher.encode_images(np.stack([teacher.clean(PICTURES[0])]), teacher.own_mean, teacher.own_std)
+    assert seen == [(False, False)]
+    assert cudnn.allow_tf32
 
 
 def test_clean_features_of_a_vit_b_32_are_open_clips_own(tmp_path):
