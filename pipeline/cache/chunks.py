@@ -4,19 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.cache.files import read_file
 from pipeline.cache.layout import TEXT_CHUNK, VIEW_ARRAYS, Shape, chunk_path, decode, most_bytes
 from pipeline.cache.ledger import Ledger, Read, checked_bytes
 from pipeline.errors import CacheError
 
 
-def read(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:
-    """(rows of the block, width), without the chunk's fill. Raises CacheError where it is not what the ledger lists."""
-    path = chunk_path(array, block, view)
-    data = checked_bytes(folder, path, ledger.files.get(path), most_bytes(path, shape))
-    return decoded(data, shape, chain, array, block, view)
-
-
-def require_sound(
+def read(
     folder: Path,
     ledger: Ledger,
     shape: Shape,
@@ -24,27 +18,32 @@ def require_sound(
     array: str,
     block: int,
     view: int,
-    look: Read,
-) -> None:
-    """Raises CacheError as `read_whole`, of what `look` finds in a file's place."""
+    look: Read = read_file,
+) -> np.ndarray:
+    """(rows of the block, width), without the chunk's fill. Raises CacheError where `look` finds other than what is listed."""
     path = chunk_path(array, block, view)
-    _require_whole(folder, ledger, shape, path, block)
     data = checked_bytes(folder, path, ledger.files.get(path), most_bytes(path, shape), look)
-    decoded(data, shape, chain, array, block, view)
+    return decoded(data, shape, chain, array, block, view)
 
 
-def read_whole(folder: Path, ledger: Ledger, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:
+def read_whole(
+    folder: Path,
+    ledger: Ledger,
+    shape: Shape,
+    chain: str,
+    array: str,
+    block: int,
+    view: int,
+    look: Read = read_file,
+) -> np.ndarray:
     """Like `read`. Raises CacheError also where only the first rows of the block are finished: the rest is fill."""
-    _require_whole(folder, ledger, shape, chunk_path(array, block, view), block)
-    return read(folder, ledger, shape, chain, array, block, view)
-
-
-def _require_whole(folder: Path, ledger: Ledger, shape: Shape, path: str, block: int) -> None:
+    path = chunk_path(array, block, view)
     if path in ledger.files and ledger.rows_of(path) < shape.rows(block):
         raise CacheError(
             f"{folder / path}: {ledger.rows_of(path)} of {shape.rows(block)} rows are finished; run `scmd teacher` to "
             "complete it"
         )
+    return read(folder, ledger, shape, chain, array, block, view, look)
 
 
 def decoded(data: bytes, shape: Shape, chain: str, array: str, block: int, view: int) -> np.ndarray:

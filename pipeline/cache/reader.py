@@ -151,7 +151,7 @@ class TeacherCache:
         self._require_usable(block, listed)
         for view in range(self.shape.views):
             look = partial(mapping.look, block, view)
-            chunks.require_sound(self.folder, listed, self.shape, self.attributes.codec, array, block, view, look)
+            chunks.read_whole(self.folder, listed, self.shape, self.attributes.codec, array, block, view, look)
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""

@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zarr
 
-from pipeline.cache import metadata, reader
+from pipeline.cache import reader
 from pipeline.cache.layout import VIEW_ARRAYS, Shape
-from pipeline.cache.origin import Origins
 from pipeline.cache.reader import THREADS
-from pipeline.cache.rows import Row
-from pipeline.cache.writer import Work, Writer
+from pipeline.cache.writer import Work
+from pipeline.timing.made_up import begun
 from pipeline.timing.rounds import Comparison, alternate
 from pipeline.views.distribution import COLUMNS
 
@@ -130,13 +129,7 @@ class _Made:
 
 def _write(folder: Path, shape: Shape, arrays: dict[str, np.ndarray]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    names = [str(number) for number in range(shape.classes)]
-    identity = {"templates": ["{}"], "classes": names, "teacher": {"embedding": shape.embedding}}
-    attributes = metadata.attributes(shape, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
-    rows = [Row(f"{number:064x}", 1, 1) for number in range(shape.samples)]
-    cache = Writer(folder, shape, "raw", Origins.of_cache(identity, rows, shape.block), {})
-    text = np.zeros((shape.prompts, shape.classes, shape.embedding), np.float32)
-    cache.write_head(attributes, rows, [names], text)
+    cache = begun(folder, shape)
     for block in range(shape.blocks):
         span = slice(block * shape.block, (block + 1) * shape.block)
         work = Work(block, 0, tuple(range(shape.views)), tuple(arrays))

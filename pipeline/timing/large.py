@@ -14,11 +14,8 @@ from PIL import Image
 
 from pipeline import config, package, recorded
 from pipeline.batches import Batch
-from pipeline.cache import metadata, reader
+from pipeline.cache import reader
 from pipeline.cache.layout import VIEW_ARRAYS, Shape
-from pipeline.cache.origin import Origins
-from pipeline.cache.rows import Row
-from pipeline.cache.writer import Writer
 from pipeline.engine.cores import cores
 from pipeline.methods import METHODS
 from pipeline.progress import say
@@ -28,6 +25,7 @@ from pipeline.samples.loading import Loader
 from pipeline.samples.table import Sample, Samples
 from pipeline.stage_two import data
 from pipeline.stage_two.materials import Materials
+from pipeline.timing.made_up import SIDES, begun
 from pipeline.timing.memory import unique_with_children
 from pipeline.timing.rounds import Figures
 from pipeline.trials.settings import StudentSettings
@@ -83,25 +81,13 @@ def write(room: Path, shape: Shape) -> None:
     (room / "images").mkdir()
     for number in range(FILES):
         noise = Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8))
-        noise.resize((500, 375)).save(room / "images" / f"{number}.jpg")
-    classes = [f"class {number}" for number in range(shape.classes)]
-    identity = {
-        "templates": ["{}"],
-        "classes": classes,
-        "teacher": {"embedding": shape.embedding},
-        "decoding": {},
-        "drawing": {},
-    }
-    rows = [Row(f"{number:064x}", 500, 375) for number in range(shape.samples)]
-    cache = Writer(room / "cache", shape, "raw", Origins.of_cache(identity, rows, shape.block), {})
-    attributes = metadata.attributes(shape, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
-    text = random.standard_normal((1, shape.classes, shape.embedding)).astype(np.float32)
-    cache.write_head(attributes, rows, [classes], text)
+        noise.resize(SIDES).save(room / "images" / f"{number}.jpg")
+    cache = begun(room / "cache", shape)
     block = {name: _noise(random, name, shape) for name in VIEW_ARRAYS}
     for work in cache.missing(tuple(VIEW_ARRAYS)):
         block = {name: np.roll(values, 1, axis=0) for name, values in block.items()}  # no two blocks are alike
         cache.write(work, {name: values[: shape.rows(work.block)] for name, values in block.items()})
-    table.write(_samples(shape, classes), [], room / "samples")
+    table.write(_samples(shape), [], room / "samples")
 
 
 def _noise(random: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
@@ -114,13 +100,14 @@ def _noise(random: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
     return (8 * random.standard_normal(size)).astype(spec.dtype)
 
 
-def _samples(shape: Shape, classes: list[str]) -> Samples:
+def _samples(shape: Shape) -> Samples:
     found = dict.fromkeys(DOMAINS, 0)
+    classes = [f"class {number}" for number in range(shape.classes)]
     rows = []
     for number in range(shape.samples):
         domain, label = DOMAINS[number % len(DOMAINS)], number // len(DOMAINS) % len(classes)
         key = f"{domain}/{classes[label]}/{domain}_{label:03}_{number:06}.jpg"
-        rows.append(Sample(f"{number:064x}", key, domain, classes[label], label, found[domain], 500, 375))
+        rows.append(Sample(f"{number:064x}", key, domain, classes[label], label, found[domain], *SIDES))
         found[domain] += 1
     return Samples(tuple(rows), tuple(DOMAINS), tuple(classes), found, exif=False, flip=True)
 

@@ -45,8 +45,7 @@ class Comparison:
         for name, one in self.sides.items():
             yield f"  {name:<{width}}  {1e3 * one.median:9.2f} ms  ({1e3 * one.low:.2f} to {1e3 * one.high:.2f})"
         for name, ratio in self.ratios.items():
-            limit = f"     (at most {self.wanted[name]} is wanted)" if name in self.wanted else ""
-            yield f"  {name:<{width}}  {ratio:9.3f}{limit}"
+            yield f"  {name:<{width}}  {ratio:9.3f}{_limit(self.wanted, name)}"
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,11 @@ class Figures:
         """For a reader."""
         yield ", ".join(f"{name} {value}" for name, value in self.setting.items())
         for name, figure in self.figures.items():
-            limit = f"     (at most {self.wanted[name]} is wanted)" if name in self.wanted else ""
-            yield f"  {name}  {figure:.2f}{limit}"
+            yield f"  {name}  {figure:.2f}{_limit(self.wanted, name)}"
+
+
+def _limit(wanted: Mapping[str, float], name: str) -> str:
+    return f"     (at most {wanted[name]} is wanted)" if name in wanted else ""
 
 
 def alternate(

@@ -1,0 +1,32 @@
+"""A teacher cache of no images, for what is measured on it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.cache import metadata
+from pipeline.cache.layout import Shape
+from pipeline.cache.origin import Origins
+from pipeline.cache.rows import Row
+from pipeline.cache.writer import Writer
+from pipeline.views.distribution import COLUMNS
+
+SIDES = (500, 375)
+
+
+def begun(folder: Path, shape: Shape) -> Writer:
+    """A cache with its head and no block yet; row n has the id n."""
+    classes = [f"class {number}" for number in range(shape.classes)]
+    identity = {
+        "templates": ["{}"],
+        "classes": classes,
+        "teacher": {"embedding": shape.embedding},
+        "decoding": {},
+        "drawing": {},
+    }
+    rows = [Row(f"{number:064x}", *SIDES) for number in range(shape.samples)]
+    cache = Writer(folder, shape, "raw", Origins.of_cache(identity, rows, shape.block), {})
+    text = np.random.default_rng(0).standard_normal((1, shape.classes, shape.embedding)).astype(np.float32)
+    attributes = metadata.attributes(shape, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
+    cache.write_head(attributes, rows, [classes], text)
+    return cache
