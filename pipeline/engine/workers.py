@@ -108,8 +108,8 @@ def exhaust(made: Iterator[Any]) -> None:
 
 
 class _Sent:
-    """A maker that goes to workers through a file: it is pickled once for all, and this process does not wait, deaf, on the pipe of
-    one that died."""
+    """A maker that goes to workers through a file: it is pickled once for all, and this process does not wait, deaf, on the pipe
+    of one that died."""
 
     def __init__(self, maker: Any, folder: Path) -> None:
         self._file = folder / "maker"
