@@ -14,7 +14,6 @@ from pipeline.replay import require_seen
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.loading import loader
 from pipeline.samples.table import Samples
-from pipeline.stage_one.completing import encode_one
 from pipeline.stage_one.task import Task
 from pipeline.teacher import prompts, zero_shot
 from pipeline.views.render import PROBE_TOLERANCE
@@ -45,12 +44,12 @@ def encode_again(folder: Path, task: Task, count: int) -> None:
     require_same(cache.identity, task.identity, folder)
     text = cache.read_text_embeddings()
     largest = _require_text(task, text, folder)
-    images = task.pictures(cache.rows)
+    encoder = task.encoder(cache.rows)
     features, logits = cache.column("image_features"), cache.column("logits")
     chosen = _chosen(cache, task.samples, count, first_view=0)
     for row, view in chosen:
-        place = f"{folder}: sample {images.load.key(row)}, view {view}"
-        gap = _gap(encode_one(task, images, row, view), features[row, view])
+        place = f"{folder}: sample {encoder.pictures.load.key(row)}, view {view}"
+        gap = _gap(encoder.one(row, view), features[row, view])
         largest = max(largest, gap)
         if gap > FEATURE_TOLERANCE:
             raise CacheError(

@@ -62,7 +62,7 @@ def _bytes(todo: Sequence[Work], shape: Shape) -> int:
 
 def _seconds_a_picture(task: Task, target: Target, workers: int) -> float:
     """From a handful of images in all their views. On a CPU drawing and encoding share the cores, on a GPU they overlap."""
-    images = task.pictures(target.rows)
+    images = task.encoder(target.rows).pictures
     there = {sample.id for sample in task.samples.rows}
     rows = [at for at, row in enumerate(target.rows) if row.id in there]
     spread = np.linspace(0, len(rows) - 1, -(-HANDFUL // target.views)).astype(int)

@@ -17,6 +17,7 @@ from pipeline.provenance import versions
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.loading import loader
 from pipeline.samples.table import Samples
+from pipeline.stage_one.encoding import Encoder
 from pipeline.stage_one.target import Target, choose
 from pipeline.teacher import clip as open_clip_model
 from pipeline.teacher.clip import Clip
@@ -77,9 +78,9 @@ class Task:
         gone = frozenset(at for at, row in enumerate(target.rows) if row.id not in there)
         return Writer(target.folder, self.shape(target), target.chain, origins, provenance, harmed, gone)
 
-    def pictures(self, rows: Sequence[Row]) -> TeacherViews:
-        """What the teacher is to see of some rows."""
-        return TeacherViews(
+    def encoder(self, rows: Sequence[Row]) -> Encoder:
+        """The teacher and what it is to see of some rows."""
+        pictures = TeacherViews(
             loader(self.dataset, self.samples, [row.id for row in rows]),
             [(row.id, row.width, row.height) for row in rows],
             distribution(self.settings, self.samples),
@@ -87,6 +88,7 @@ class Task:
             self.clip.size,
             self.clip.clean,
         )
+        return Encoder(self.clip, pictures, self.settings)
 
 
 def prepare(folder: Path, settings: TeacherSettings, dataset: DatasetSettings, samples: Samples) -> Task:

@@ -67,7 +67,7 @@ def _task(teacher: TeacherSettings, room: Path) -> Task:
 
 
 def _compared(work: Task, room: Path, rounds: int) -> Comparison:
-    pictures, clip = work.pictures(work.rows), work.clip
+    pictures, clip = work.encoder(work.rows).pictures, work.clip
     views = tuple(range(work.settings.views))
     every = np.concatenate([pictures[row, views][0] for row in range(len(work.rows))])
     batch = work.settings.batch * len(views)
