@@ -6,6 +6,7 @@ Paths count from the working folder, as with the commands. All raise the errors 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,15 @@ from pipeline.experiment import DEFAULT, RESULTS
 
 if TYPE_CHECKING:
     from pipeline.cache.reader import TeacherCache
+    from pipeline.cluster.cluster import Cluster
     from pipeline.experiment.places import Plan
     from pipeline.finished.answers import Answer
     from pipeline.finished.student import FinishedStudent
     from pipeline.queries.duplicates import Pair
     from pipeline.report.accuracies import Accuracies
     from pipeline.samples.table import Sample, Samples
+    from pipeline.stage_one.encoding import Engine
+    from pipeline.stages.students import Runner
 
 
 def load_experiment(file: Path | str = DEFAULT) -> Plan:
@@ -36,11 +40,28 @@ def make_samples(plan: Plan) -> Samples:
     return samples.run(plan)
 
 
-def make_cache(plan: Plan, workers: int | None = None) -> TeacherCache:
-    """Stage one: completes the teacher cache, or builds it. Raises TeacherError, CacheError, InputError, ResourceError."""
+@contextmanager
+def _where(workers: int | None, jobs: int | None, cluster: Cluster | None) -> Iterator[tuple[Engine, Runner]]:
+    """Where the teacher runs, and where trials do: here, or on a cluster that is joined for as long as this lasts."""
+    from pipeline.stage_one.encoding import here
+    from pipeline.stages import students
+
+    if cluster is None:
+        yield here(workers), students.Here(jobs)
+        return
+    with cluster.joined():
+        yield cluster.engine(workers), cluster.runner
+
+
+def make_cache(plan: Plan, workers: int | None = None, cluster: Cluster | None = None) -> TeacherCache:
+    """Stage one: completes the teacher cache, or builds it, here or on a cluster (`workers` for each process of it).
+
+    Raises TeacherError, CacheError, InputError, ResourceError.
+    """
     from pipeline.stages import teacher
 
-    return teacher.run(plan, workers)
+    with _where(workers, None, cluster) as (engine, _):
+        return teacher.run(plan, engine)
 
 
 def make_pixels(plan: Plan, workers: int | None = None) -> None:
@@ -57,14 +78,28 @@ def train(plan: Plan, held_out: str, method: str, trial: int = 0, results: Path 
     return student.run(plan, results, plan.experiment.key(held_out, method, trial))
 
 
-def train_all(plan: Plan, results: Path = RESULTS, jobs: int | None = None) -> None:
-    """Every trial of the experiment that is not current, `jobs` at a time (by default one a GPU, or one a core).
-
-    Raises InputError where some failed; the others are there.
-    """
+def train_all(plan: Plan, results: Path = RESULTS, jobs: int | None = None, cluster: Cluster | None = None) -> None:
+    """Every trial of the experiment that is not current, `jobs` at a time (by default one a GPU, or one a core), or as many as a
+    cluster has room for. Raises InputError where some failed; the others are there."""
     from pipeline.stages import students
 
-    students.run(plan, results, jobs)
+    with _where(None, jobs, cluster) as (_, runner):
+        students.run(plan, results, runner)
+
+
+def run_all(
+    plan: Plan,
+    results: Path = RESULTS,
+    page: Path | None = None,
+    jobs: int | None = None,
+    workers: int | None = None,
+    cluster: Cluster | None = None,
+) -> None:
+    """Every stage in turn, without DVC. Raises what the stages raise."""
+    from pipeline.stages import run
+
+    with _where(workers, jobs, cluster) as (engine, runner):
+        run.run(plan, results, page, engine, runner, workers)
 
 
 def write_report(plan: Plan, results: Path = RESULTS) -> Accuracies:

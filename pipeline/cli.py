@@ -17,6 +17,7 @@ from pipeline.experiment import DEFAULT, RESULTS
 from pipeline.progress import COMMAND_DONE, QUIET, TALK, VERBOSE, WITHIN, say
 
 if TYPE_CHECKING:
+    from pipeline.cluster.cluster import Cluster
     from pipeline.experiment.places import Plan
 
 app = typer.Typer(
@@ -61,6 +62,28 @@ Jobs = Annotated[
     typer.Option(min=1, help="Trials that run at the same time; by default one a GPU, or one a core, 8 at most."),
 ]
 
+
+class EngineName(StrEnum):
+    """Where a command has its work done."""
+
+    local = "local"
+    ray = "ray"
+
+
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="This machine, or a Ray cluster (`pip install 'scmd[ray]'`).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Of the Ray cluster that runs; without one, Ray is started on this machine for the command."),
+]
+GpusPerTrial = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="With Ray, the share of a GPU that a trial has (0.25: four on each); by default a whole one."
+    ),
+]
+
 EVERYWHERE = ("--debug", "--quiet", "--verbose")
 NOTHING_KEPT = "nothing was written"
 # What is true when a command is stopped.
@@ -84,6 +107,17 @@ def _extra(name: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise InputError(f"`{error.name}` is not installed; run `pip install 'scmd[{name}]'`") from error
+
+
+def _cluster(engine: EngineName, address: str | None, gpus_per_trial: float | None = None) -> "Cluster | None":
+    """Raises InputError where an option of a cluster comes without one, or Ray is not installed."""
+    if engine is EngineName.local:
+        if address is not None or gpus_per_trial is not None:
+            raise InputError("`--address` and `--gpus-per-trial` are for `--engine ray`")
+        return None
+    with _extra("ray"):
+        from pipeline.cluster.cluster import Cluster
+    return Cluster(address, gpus_per_trial)
 
 
 def rehearsed(experiment_file: Path, results: Path | None = None) -> "Plan":
@@ -142,6 +176,8 @@ def samples(
 def teacher(
     experiment_file: ExperimentFile = DEFAULT,
     workers: Workers = None,
+    engine: EngineOption = EngineName.local,
+    address: Address = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done, in bytes and time; do nothing.")
     ] = False,
@@ -152,7 +188,7 @@ def teacher(
 
         stage.foretell(rehearsed(experiment_file), workers)
     else:
-        api.make_cache(rehearsed(experiment_file), workers)
+        api.make_cache(rehearsed(experiment_file), workers, _cluster(engine, address))
         say_how_to_keep("teacher", experiment_file)
 
 
@@ -176,9 +212,17 @@ def student(
 
 
 @app.command()
-def students(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS, jobs: Jobs = None) -> None:
+def students(
+    experiment_file: ExperimentFile = DEFAULT,
+    results: Results = RESULTS,
+    jobs: Jobs = None,
+    engine: EngineOption = EngineName.local,
+    address: Address = None,
+    gpus_per_trial: GpusPerTrial = None,
+) -> None:
     """Stage two, the whole experiment: run every trial that is not current, side by side."""
-    api.train_all(rehearsed(experiment_file, results), results, jobs)
+    cluster = _cluster(engine, address, gpus_per_trial)
+    api.train_all(rehearsed(experiment_file, results), results, jobs, cluster)
     say_how_to_keep("students", experiment_file, results)
 
 
@@ -197,11 +241,13 @@ def run(
     ] = None,
     jobs: Jobs = None,
     workers: Workers = None,
+    engine: EngineOption = EngineName.local,
+    address: Address = None,
+    gpus_per_trial: GpusPerTrial = None,
 ) -> None:
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
-    from pipeline.stages import run as stage
-
-    stage.run(rehearsed(experiment_file, results), results, page, jobs, workers)
+    cluster = _cluster(engine, address, gpus_per_trial)
+    api.run_all(rehearsed(experiment_file, results), results, page, jobs, workers, cluster)
     say_how_to_keep("samples teacher pixels students report", experiment_file, results)
 
 

@@ -14,7 +14,11 @@ from pipeline import api
 from pipeline.errors import InputError
 from tests.conftest import ENVIRONMENT, ROOT, change
 
-NAMES = [name for name, one in vars(api).items() if inspect.isfunction(one) and one.__module__ == api.__name__]
+NAMES = [
+    name
+    for name, one in vars(api).items()
+    if inspect.isfunction(one) and one.__module__ == api.__name__ and not name.startswith("_")
+]
 
 
 def test_every_block_of_the_page_runs(project, tmp_path):

@@ -80,8 +80,20 @@ ROOMS = {
     },
 }
 ROOMS["stages"] = set(ROOMS)
-ROOMS["api"] = {"cache", "engine", "experiment", "finished", "queries", "report", "samples", "stages"}
-ROOMS["cli"] = {"api", "ending", "experiment", "stages"}
+ROOMS["cluster"] = {"cache", "engine", "experiment", "stage_one", "stages", "teacher", "trials", "views"}
+ROOMS["api"] = {
+    "cache",
+    "cluster",
+    "engine",
+    "experiment",
+    "finished",
+    "queries",
+    "report",
+    "samples",
+    "stage_one",
+    "stages",
+}
+ROOMS["cli"] = {"api", "cluster", "ending", "experiment", "stages"}
 
 
 def imports(path) -> set[str]:

@@ -38,7 +38,9 @@ def declared(requirements: list[str]) -> set[str]:
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     used = imported()
     icons = {name for name, rooms in used.items() if rooms == {"icons"}}
-    assert declared(PROJECT["dependencies"]) == set(used) - icons - {"onnxruntime"}
+    assert declared(PROJECT["dependencies"]) == set(used) - icons - {"onnxruntime", "ray"}
+    assert used["ray"] == {"cluster"}
+    assert declared(PROJECT["optional-dependencies"]["ray"]) == {"ray"}
     # The last two are imported by torch and onnxruntime.
     assert declared(PROJECT["optional-dependencies"]["export"]) == {"onnxruntime", "onnx", "onnxscript"}
     # The last is a file of weights, found by its distribution's name.

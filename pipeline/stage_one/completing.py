@@ -15,14 +15,14 @@ from pipeline.cache.writer import Writer
 from pipeline.engine.behind import one_behind
 from pipeline.errors import CacheError, TeacherError
 from pipeline.progress import say
-from pipeline.stage_one.encoding import Encoder
+from pipeline.stage_one.encoding import Encoder, Engine
 from pipeline.stage_one.target import Target, prepare, recover
 from pipeline.stage_one.task import Task
 from pipeline.teacher import prompts, zero_shot
 from pipeline.teacher.clip import Clip
 
 
-def build(task: Task, workers: int | None) -> None:
+def build(task: Task, engine: Engine) -> None:
     """Images and prompts → a complete teacher cache in the task's folder."""
     with lock.writing(task.folder):
         recover(task.folder)
@@ -35,10 +35,10 @@ def build(task: Task, workers: int | None) -> None:
         harmed = prepare(target, task.folder)
         for fault in harmed:
             say(f"{target.folder}: {fault}; it is computed again")
-        complete(task, target, {fault.path for fault in harmed}, workers)
+        complete(task, target, {fault.path for fault in harmed}, engine)
 
 
-def complete(task: Task, target: Target, harmed: Set[str], workers: int | None) -> None:
+def complete(task: Task, target: Target, harmed: Set[str], engine: Engine) -> None:
     """Computes what a target lacks, and what is known to be harmed, and puts the cache in its place."""
     require_countable(task.shape(target), task.folder)
     cache, encoder, attributes = task.writer(target, harmed), task.encoder(target.rows), task.attributes(target)
@@ -52,7 +52,7 @@ def complete(task: Task, target: Target, harmed: Set[str], workers: int | None) 
     cache = replace(cache, harmed=harmed - ledgers)
     if not head_stands:
         _write_head(task, target, cache, attributes)
-    passed = _image_pass(cache, encoder, workers)
+    passed = _image_pass(cache, encoder, engine)
     _logits(cache, task.clip.logit_scale)
     if target.folder != task.folder:
         writer.switch(target.folder, task.folder)
@@ -109,11 +109,11 @@ def _text_embeddings(clip: Clip, texts: list[list[str]]) -> np.ndarray:
     return embeddings
 
 
-def _image_pass(cache: Writer, encoder: Encoder, workers: int | None) -> int:
+def _image_pass(cache: Writer, encoder: Encoder, engine: Engine) -> int:
     """Everything that needs the images; returns how many pictures were encoded."""
     asked = [(work, cache.rows_of(work)) for work in cache.missing(IMAGE_ARRAYS)]
     with one_behind() as soon:
-        for work, arrays in encoder.arrays(asked, workers):
+        for work, arrays in engine(encoder, asked):
             soon(partial(cache.write, work, arrays))
     return sum(len(work.views) * len(rows) for work, rows in asked if "image_features" in work.arrays)
 

@@ -1,7 +1,8 @@
 """Pictures → the arrays of a block: what of stage one needs the teacher and the images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -81,3 +82,12 @@ class Encoder:
                 "nothing of its block is kept; its weights are damaged or of another model, or the image is beyond what it "
                 "can encode"
             )
+
+
+# Where a teacher runs: all that is asked for comes back once, in any order.
+Engine = Callable[[Encoder, Sequence[Asked]], Iterator[tuple[Work, Arrays]]]
+
+
+def here(workers: int | None) -> Engine:
+    """In this process; `workers` others draw."""
+    return partial(Encoder.arrays, workers=workers)

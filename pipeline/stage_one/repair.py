@@ -15,11 +15,12 @@ from pipeline.cache.rows import Row, read_rows, rows_file
 from pipeline.errors import CacheError
 from pipeline.progress import say
 from pipeline.stage_one.completing import complete
+from pipeline.stage_one.encoding import Engine
 from pipeline.stage_one.target import Target, recover, standing
 from pipeline.stage_one.task import Task
 
 
-def repair(task: Task, workers: int | None) -> None:
+def repair(task: Task, engine: Engine) -> None:
     """Computes exactly what is harmed again; each file is replaced by its successor, none is deleted first."""
     folder = task.folder
     with lock.writing(folder):
@@ -33,7 +34,7 @@ def repair(task: Task, workers: int | None) -> None:
         harmed = {fault.path for fault in found}
         target = _mended_target(task, harmed)
         _forget_beyond(folder, task.shape(target))
-        complete(task, target, harmed, workers)
+        complete(task, target, harmed, engine)
         for stray in list(verify.strays(folder)):
             os.unlink(folder / stray.path)
         if left := list(verify.faults(folder)):

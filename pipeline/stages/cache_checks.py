@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.cache import reader
 from pipeline.samples import table
 from pipeline.stage_one import checks, repair
+from pipeline.stage_one.encoding import here
 from pipeline.stages.teacher import task
 
 if TYPE_CHECKING:
@@ -29,4 +30,4 @@ def encode_again(plan: Plan, folder: Path, count: int) -> None:
 def repaired(plan: Plan, workers: int | None) -> None:
     """Computes what is damaged in the experiment's cache again. Raises CacheError where there is no cache."""
     reader.require(plan.cache_folder)
-    repair.repair(task(plan), workers)
+    repair.repair(task(plan), here(workers))

@@ -12,14 +12,16 @@ from pipeline.writing import replace_text
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
+    from pipeline.stage_one.encoding import Engine
+    from pipeline.stages.students import Runner
 
 
-def run(plan: Plan, results: Path, page: Path | None, jobs: int | None, workers: int | None) -> None:
+def run(plan: Plan, results: Path, page: Path | None, engine: Engine, runner: Runner, workers: int | None) -> None:
     """Ends with the report and, where one is asked for, a page to publish."""
     samples.run(plan)
-    teacher.run(plan, workers)
+    teacher.run(plan, engine)
     pixels.run(plan, workers)
-    failed = students.train(plan, results, jobs)
+    failed = students.train(plan, results, runner)
     if len(failed) < len(plan.experiment.trials()):
         report.run(plan, results)
     students.require_none(failed)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline import journal
 from pipeline.engine.cores import MOST_TRIALS, cores
@@ -21,9 +23,39 @@ if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
 
 
-def run(plan: Plan, results: Path, jobs: int | None) -> None:
+class Runner(Protocol):
+    """Where trials run."""
+
+    def at_once(self, plan: Plan, trials: int) -> int:
+        """How many of so many run at the same time."""
+
+    def run(
+        self, plan: Plan, results: Path, keys: Sequence[TrialKey], jobs: int, done: Callable[[str], None]
+    ) -> list[str]:
+        """Runs trials, `jobs` at a time, and tells `done` the name of each that succeeded; returns names of those that failed."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """On this machine, side by side, each with its share of the cores, or a GPU."""
+
+    jobs: int | None
+
+    def at_once(self, plan: Plan, trials: int) -> int:  # noqa: ARG002 - a cluster asks what a trial needs
+        return self.jobs or min(len(gpus()) or min(cores(), MOST_TRIALS), trials)
+
+    def run(
+        self, plan: Plan, results: Path, keys: Sequence[TrialKey], jobs: int, done: Callable[[str], None]
+    ) -> list[str]:
+        threads = max(1, cores() // jobs)
+        say(f"{threads} threads for each trial")
+        commands = {str(key): _arguments(plan, results, key) for key in keys}
+        return side_by_side.run(commands, jobs, threads, done, gpus())
+
+
+def run(plan: Plan, results: Path, runner: Runner) -> None:
     """Raises InputError where trials failed: the others are there, and the same command runs those that failed again."""
-    require_none(train(plan, results, jobs))
+    require_none(train(plan, results, runner))
     say(f"next: {plan.command('report', results)}")
 
 
@@ -33,7 +65,7 @@ def require_none(failed: list[str]) -> None:
         raise InputError(f"{len(failed)} trials failed, first {failed[0]}: see above")
 
 
-def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:
+def train(plan: Plan, results: Path, runner: Runner) -> list[str]:
     """Runs the trials that are not current; returns those that failed."""
     materials = gathered(plan)
     assignments = [assigned(plan, key) for key in plan.experiment.trials()]
@@ -43,17 +75,11 @@ def train(plan: Plan, results: Path, jobs: int | None) -> list[str]:
     for assignment in standing.todo:
         running.sources_of(materials, assignment)
     # By the matrix, not by what is left to do: with other threads a trial's last digits would depend on its neighbours.
-    jobs = jobs or _jobs(len(assignments))
-    threads = max(1, cores() // jobs)
-    say(f"{len(standing.done)} of {len(assignments)} trials are current; {jobs} at a time, {threads} threads each")
+    jobs = runner.at_once(plan, len(assignments))
+    say(f"{len(standing.done)} of {len(assignments)} trials are current; {jobs} at a time")
     results.mkdir(parents=True, exist_ok=True)
     record = journal.Journal(results, journal.read(results) if standing.done else [], jobs)
-    commands = {str(one.key): _arguments(plan, results, one.key) for one in standing.todo}
-    return side_by_side.run(commands, jobs, threads, record.note_finished, gpus())
-
-
-def _jobs(trials: int) -> int:
-    return min(len(gpus()) or min(cores(), MOST_TRIALS), trials)
+    return runner.run(plan, results, [one.key for one in standing.todo], jobs, record.note_finished)
 
 
 def _arguments(plan: Plan, results: Path, key: TrialKey) -> list[str]:

@@ -13,6 +13,7 @@ from pipeline.stage_one.task import Task, prepare
 if TYPE_CHECKING:
     from pipeline.cache.reader import TeacherCache
     from pipeline.experiment.places import Plan
+    from pipeline.stage_one.encoding import Engine
 
 
 def task(plan: Plan) -> Task:
@@ -20,9 +21,9 @@ def task(plan: Plan) -> Task:
     return prepare(plan.cache_folder, plan.teacher, plan.dataset, table.read(plan.samples_folder))
 
 
-def run(plan: Plan, workers: int | None) -> TeacherCache:
-    """What is missing is computed, what stands is kept, nothing is mixed."""
-    completing.build(task(plan), workers)
+def run(plan: Plan, engine: Engine) -> TeacherCache:
+    """What is missing is computed, where `engine` does it; what stands is kept, nothing is mixed."""
+    completing.build(task(plan), engine)
     say(f"next: {plan.command('pixels')}")
     return reader.open_complete(plan.cache_folder)
 

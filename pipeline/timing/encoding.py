@@ -20,6 +20,7 @@ from pipeline.progress import QUIET, TALK
 from pipeline.samples import building, dataset
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.stage_one import completing, task
+from pipeline.stage_one.encoding import here
 from pipeline.stage_one.task import Task
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.timing.rounds import Comparison, alternate
@@ -86,7 +87,7 @@ def _compared(work: Task, room: Path, rounds: int) -> Comparison:
 
     def stage_one() -> None:
         shutil.rmtree(work.folder, ignore_errors=True)
-        completing.build(work, 0)
+        completing.build(work, here(0))
 
     sides: dict[str, Callable[[], object]] = {
         "drawn": drawn,

@@ -14,6 +14,7 @@ from pipeline.cache.rows import read_rows, rows_file
 from pipeline.cache.writer import HEAD_PATHS
 from pipeline.experiment import places
 from pipeline.stage_one import task
+from pipeline.stage_one.encoding import here
 from pipeline.stages import teacher
 from tests.cache.test_hostile import sign
 from tests.conftest import change, draw_image, files, ok, refused, run_scmd
@@ -154,7 +155,7 @@ def test_the_head_of_a_compressed_cache_comes_back_whatever_the_configuration_no
     shutil.rmtree(ready / CACHE)
     monkeypatch.chdir(ready)
     monkeypatch.setattr(task, "CHAIN", "zstd")
-    teacher.run(places.load(Path("configs/experiment.yaml")), workers=0)
+    teacher.run(places.load(Path("configs/experiment.yaml")), here(0))
     before = files(ready / CACHE)
     change(ready, "teachers/tiny.yaml", views=2, block=5)
     for path in METADATA:

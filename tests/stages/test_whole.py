@@ -53,7 +53,7 @@ def test_a_name_stands_for_a_method_with_other_settings_and_a_trial_that_fails_c
     change(ready, "experiment.yaml", methods=methods, matrix=matrix)
     plan, results = places.load(DEFAULT), Path("results")
     with pytest.raises(InputError, match="1 trials failed, first scmd, ink held out, trial 0: see above"):
-        students.run(plan, results, jobs=2)
+        students.run(plan, results, students.Here(2))
     assert re.search(
         r"\[scmd, ink held out, trial 0\] scmd: the loss `\w+` is no finite number", capfd.readouterr().err
     )

@@ -1,0 +1,1 @@
+"""Stage one and the trials of stage two on several machines or GPUs, by Ray."""

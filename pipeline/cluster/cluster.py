@@ -1,0 +1,35 @@
+"""Which cluster a command uses, and what runs there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.cluster import encoding, joining
+from pipeline.cluster.trials import OnCluster
+from pipeline.stage_one.encoding import Engine
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster by its address; without one (and without `RAY_ADDRESS`), one on this machine that ends with the command.
+
+    `gpus_per_trial` is a share (0.25: four trials on each GPU) or a whole number; by default 1 where the cluster has GPUs.
+    """
+
+    address: str | None = None
+    gpus_per_trial: float | None = None
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Engine and runner work within. Raises InputError where no cluster answers."""
+        with joining.joined(self.address):
+            yield
+
+    def engine(self, workers: int | None) -> Engine:
+        """Where stage one runs, `workers` drawing for each process; by default a core each."""
+        return encoding.on_cluster(workers)
+
+    @property
+    def runner(self) -> OnCluster:
+        """Where trials run."""
+        return OnCluster(self.gpus_per_trial)

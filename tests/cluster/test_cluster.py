@@ -1,0 +1,148 @@
+"""A real Ray cluster of two nodes in one machine, whose processes and nodes are killed in the middle of the work."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from ray._private.node import Node as ClusterNode
+from ray.cluster_utils import Cluster
+
+from tests.conftest import CLASSES, DOMAINS, ENVIRONMENT, change, files, ok, process_scmd, refused
+
+CACHE, CHUNKS = "cache/toy/tiny", "*/c/**/*"
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A head with a core; tests add nodes."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+def pids(name: str) -> list[int]:
+    """Of Ray's processes that do what is named so."""
+    found = subprocess.run(["pgrep", "-f", f"^ray::{name}"], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def kill_one_elsewhere(name: str, node: ClusterNode) -> None:
+    """Of another node than this."""
+    (raylet,) = node.all_processes["raylet"]
+    (other,) = [pid for pid in pids(name) if psutil.Process(pid).ppid() != raylet.process.pid]
+    os.kill(other, signal.SIGKILL)
+
+
+def wait(condition: Callable[[], object], process: subprocess.Popen, what: str) -> None:
+    started = time.monotonic()
+    while not condition():
+        assert process.poll() is None, f"ended before {what}: {process.communicate()}"
+        assert time.monotonic() - started < 120, what
+        time.sleep(0.02)
+
+
+def begin(*arguments: str, cwd: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    return subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+
+
+def write_larger_images(root: Path) -> None:
+    """So large that a block of them takes a while."""
+    random = np.random.default_rng(0)
+    for domain in DOMAINS:
+        for name in CLASSES:
+            for number in range(24):
+                noise = Image.fromarray(random.integers(0, 256, (75, 100, 3), np.uint8))
+                noise.resize((1600, 1200)).save(root / domain / name / f"large-{number}.jpg")
+
+
+def test_a_cache_is_the_same_bytes_though_a_process_and_then_a_node_are_killed(project, cluster):
+    write_larger_images(project / "images")
+    change(project, "teachers/tiny.yaml", block=8)
+    ok("samples", cwd=project)
+    node = cluster.add_node(num_cpus=1)
+    stage = begin("teacher", "--engine", "ray", "--address", cluster.address, cwd=project)
+    blocks = lambda: len(list((project / "cache/toy").glob(".*/ledger/[0-9]*.json")))  # noqa: E731
+    wait(lambda: blocks() >= 2 and len(pids("Teacher")) == 2, stage, "two processes and two blocks")
+    kill_one_elsewhere("Teacher", node)
+    wait(lambda: blocks() >= 5, stage, "five blocks")
+    cluster.remove_node(node, allow_graceful=False)
+    _, said = stage.communicate(timeout=120)
+    assert stage.returncode == 0, said
+    # Two died, and each was at another block: no block was begun more than twice.
+    assert "\n2 blocks were begun again" in said
+    assert said.startswith("cache/toy/tiny: a new cache\n2 processes of the cluster, 1 cores and 0 GPUs each\n")
+    there = files(project / CACHE)
+    (project / CACHE).rename(project / "on-the-cluster")
+    alone = process_scmd("teacher", "--workers", "0", cwd=project)
+    assert alone.returncode == 0, alone.stderr
+    assert files(project / CACHE) == there
+
+
+def test_trials_are_what_they_are_alone_though_a_process_and_then_a_node_are_killed(ready, cluster):
+    change(ready, "students/small.yaml", steps=60, evaluate_every=30, checkpoint_every=5)
+    node = cluster.add_node(num_cpus=1)
+    stage = begin("students", "--engine", "ray", "--address", cluster.address, cwd=ready)
+    kept = lambda: {path.name for path in (ready / "results").rglob("checkpoint*/*")}  # noqa: E731
+    wait(lambda: kept() and len(pids("_trained")) == 2, stage, "two trials and a checkpoint")
+    kill_one_elsewhere("_trained", node)
+    seen = kept()
+    wait(lambda: kept() - seen, stage, "another checkpoint")
+    cluster.remove_node(node, allow_graceful=False)
+    _, said = stage.communicate(timeout=180)
+    assert stage.returncode == 0, said
+    assert "0 of 2 trials are current; 2 at a time" in said
+    assert "goes on from step" in said
+    there = numbers(ready / "results")
+    (ready / "results").rename(ready / "on-the-cluster")
+    alone = process_scmd("students", "--jobs", "2", cwd=ready)
+    assert alone.returncode == 0, alone.stderr
+    assert len(there) == 2
+    assert numbers(ready / "results") == there
+    assert not list((ready / "on-the-cluster").rglob("checkpoint*"))
+
+
+def numbers(results: Path) -> dict[str, tuple]:
+    """Of every trial its weights' bytes and its metrics."""
+    return {
+        str(card.parent.relative_to(results)): (
+            (card.parent / "student.safetensors").read_bytes(),
+            json.loads(card.read_text())["metrics"],
+        )
+        for card in sorted(results.rglob("card.json"))
+    }
+
+
+def test_what_is_raised_in_the_cluster_is_told_as_it_would_be_here(ready, cluster):
+    on_it = ("--engine", "ray", "--address", cluster.address)
+    change(ready, "experiment.yaml", methods={"erm": {}, "scmd": {"lambda1": 1e38, "hard_fraction": 0.5}})
+    failed = process_scmd("students", *on_it, cwd=ready)
+    assert failed.returncode == 1
+    assert re.search(r"\n\[scmd, ink held out, trial 0\] scmd: the loss `\w+` is no finite number", failed.stderr)
+    assert "scmd: 1 trials failed, first scmd, ink held out, trial 0: see above" in failed.stderr
+    assert re.search(r"\n\[erm, ink held out, trial 0\] ink: [0-9.]+% at step", failed.stderr)
+    (ready / "images/clay/disc/0.png").write_bytes((ready / "images/clay/disc/1.png").read_bytes())
+    change(ready, "teachers/tiny.yaml", views=4)
+    refusal = process_scmd("teacher", *on_it, cwd=ready)
+    assert refusal.returncode == 1
+    assert "Traceback" not in refusal.stderr
+    assert "\nscmd: image clay/disc/0.png under images has changed since the samples table was made" in refusal.stderr
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once(ready):
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:10001", "head"):
+        said = refused("teacher", "--engine", "ray", "--address", address, cwd=ready)
+        assert f"no Ray cluster can be joined at {address} (" in said
+    assert "`--gpus-per-trial` are for `--engine ray`" in refused("students", "--gpus-per-trial", "0.5", cwd=ready)
