@@ -1,9 +1,11 @@
 """What can be done while the next of its kind is being made, as writing a block while the next one is encoded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
+T = TypeVar("T")
 Soon = Callable[[Callable[[], object]], None]
 
 
@@ -24,3 +26,12 @@ def one_behind() -> Iterator[Soon]:
         yield soon
         for one in last:
             one.result()
+
+
+def one_late(items: Iterable[T]) -> Iterator[T]:
+    """The same, each after the next one was begun: what is on its way to or from a GPU gets there meanwhile."""
+    waiting: list[T] = []
+    for item in items:
+        yield from waiting
+        waiting = [item]
+    yield from waiting

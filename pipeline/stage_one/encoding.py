@@ -1,14 +1,19 @@
 """Pictures → the arrays of a block: what of stage one needs the teacher and the images."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pipeline.cache.layout import VIEW_ARRAYS
 from pipeline.cache.writer import Work
+from pipeline.engine.behind import one_late
 from pipeline.engine.cores import processes
+from pipeline.engine.device import on_host, sent_back
 from pipeline.engine.workers import in_order
 from pipeline.errors import TeacherError
 from pipeline.progress import track
@@ -18,6 +23,8 @@ from pipeline.views.render import probe
 from pipeline.views.teacher_input import TeacherViews
 
 Arrays = dict[str, np.ndarray]
+# The teacher's input (views, size, size, 3) of a row, and the numbers by which it was drawn.
+Made = tuple[np.ndarray, np.ndarray]
 # What a block lacks, and the rows whose images are there to make it from.
 Asked = tuple[Work, list[int]]
 
@@ -40,31 +47,47 @@ class Encoder:
         items = [(row, work.views) for work, rows in asked for row in rows]
         started = min(processes(workers, sum(len(views) for _, views in items)), len(items))
         made = track(in_order(self.pictures, items, started), len(items), "teacher, samples")
-        for work, rows in asked:
-            yield work, self._arrays(made, work, rows)
+        fetched = map(self._fetched, one_late(self._batches(asked, made)))
+        for work, batches in itertools.groupby(fetched, lambda batch: batch.work):
+            yield work, _joined(work, list(batches))
 
-    def _arrays(self, made: Iterator[tuple[np.ndarray, np.ndarray]], work: Work, rows: list[int]) -> Arrays:
-        """The next pictures of `made` in batches that never cross a block, as the arrays that `work` asks for."""
-        features, probes, numbers = [], [], []
-        for start in range(0, len(rows), self.settings.batch):
-            batch_rows = rows[start : start + self.settings.batch]
-            batch = [next(made) for _ in batch_rows]
-            pixels = np.stack([picture for picture, _ in batch])
-            if "image_features" in work.arrays:
-                encoded = [
-                    self.clip.encode_images(pixels[:, at], *self._normalisation(view))
-                    for at, view in enumerate(work.views)
-                ]
-                features.append(np.stack(encoded, 1))
-                self._require_finite(features[-1], batch_rows)
-            probes += [[probe(picture) for picture in pictures] for pictures in pixels]
-            numbers += [drawn_numbers for _, drawn_numbers in batch]
-        if not rows:  # of a block whose images are all gone
-            return {name: np.zeros((0, len(work.views), 1), VIEW_ARRAYS[name].dtype) for name in work.arrays}
-        made_arrays = {"pixel_probe": np.array(probes, np.uint8), "views": np.stack(numbers)}
-        if features:
-            made_arrays["image_features"] = np.concatenate(features)
-        return {name: made_arrays[name] for name in work.arrays}
+    def _batches(self, asked: Sequence[Asked], made: Iterator[Made]) -> Iterator["_Batch"]:
+        """Batches, which never cross a block, with features that are on their way; one without rows for a block without."""
+        rooms = self._rooms(asked)
+        for work, rows in asked:
+            for start in range(0, max(len(rows), 1), self.settings.batch):
+                batch_rows = rows[start : start + self.settings.batch]
+                yield self._batch(work, batch_rows, made, next(rooms)[: len(work.views), : len(batch_rows)])
+
+    def _rooms(self, asked: Sequence[Asked]) -> Iterator[Tensor]:
+        """Places, in turn, for the pictures of a batch: what is in one may be on its way while the other is filled."""
+        views = max((len(work.views) for work, _ in asked), default=0)
+        rows = min(max((len(rows) for _, rows in asked), default=0), self.settings.batch)
+        shape = (views, rows, self.clip.size, self.clip.size, 3)
+        return itertools.cycle([on_host(shape, self.clip.device) for _ in range(2)])
+
+    def _batch(self, work: Work, rows: list[int], made: Iterator[Made], room: Tensor) -> "_Batch":
+        """The next pictures of `made`, by way of `room`, a tensor (views, rows, size, size, 3)."""
+        probes, numbers = [], []
+        filled = room.numpy()  # torch would copy by many threads, which wait for cores that draw
+        for at in range(len(rows)):
+            pictures, drawn_numbers = next(made)
+            filled[:, at] = pictures
+            probes.append([probe(picture) for picture in pictures])
+            numbers.append(drawn_numbers)
+        if not rows or "image_features" not in work.arrays:
+            return _Batch(work, rows, probes, numbers)
+        views = zip(room, work.views, strict=True)
+        sent = [self.clip.send(pixels, *self._normalisation(view)) for pixels, view in views]
+        return _Batch(work, rows, probes, numbers, sent_back(torch.stack(sent, 1)))
+
+    def _fetched(self, batch: "_Batch") -> "_Batch":
+        """The same with its features here, if it is to have any. Raises TeacherError where they are no numbers."""
+        if batch.fetch is None:
+            return batch
+        features = batch.fetch()
+        self._require_finite(features, batch.rows)
+        return replace(batch, features=features)
 
     def _normalisation(self, view: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation: the clean view is always normalised as the teacher's own preprocessing does."""
@@ -82,6 +105,31 @@ class Encoder:
                 "nothing of its block is kept; its weights are damaged or of another model, or the image is beyond what it "
                 "can encode"
             )
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some rows of a block: what is seen of their pictures, and their features (B, V, D), to be fetched or here."""
+
+    work: Work
+    rows: list[int]
+    probes: list[list[np.ndarray]]
+    numbers: list[np.ndarray]
+    fetch: Callable[[], np.ndarray] | None = None
+    features: np.ndarray | None = None
+
+
+def _joined(work: Work, batches: Sequence[_Batch]) -> Arrays:
+    """Batches of a block as the arrays that `work` asks for."""
+    if not any(batch.rows for batch in batches):  # its images are all gone
+        return {name: np.zeros((0, len(work.views), 1), VIEW_ARRAYS[name].dtype) for name in work.arrays}
+    made = {
+        "pixel_probe": np.array([row for batch in batches for row in batch.probes], np.uint8),
+        "views": np.stack([row for batch in batches for row in batch.numbers]),
+    }
+    if features := [batch.features for batch in batches if batch.features is not None]:
+        made["image_features"] = np.concatenate(features)
+    return {name: made[name] for name in work.arrays}
 
 
 # Where a teacher runs: all that is asked for comes back once, in any order.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
+from torch import Tensor
 from torchvision.transforms import ToTensor
 
 from pipeline import weights
-from pipeline.engine.device import on_device
 from pipeline.errors import InputError, ResourceError, TeacherError, is_out_of_memory, reason
 from pipeline.teacher.prompts import texts
 from pipeline.teacher.settings import (
@@ -76,16 +76,21 @@ class Clip:
             tuple(itertools.takewhile(lambda one: not isinstance(one, ToTensor), self.preprocess.transforms))
         )
 
-    @torch.inference_mode()
     def encode_images(self, pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
         """(B, size, size, 3) uint8 → (B, D) float16, not normalised. Raises ResourceError where memory runs out."""
+        return np.asarray(self.send(torch.from_numpy(np.ascontiguousarray(pixels)), mean, std).cpu())
+
+    @torch.inference_mode()
+    def send(self, pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+        """(B, size, size, 3) uint8 on the host → (B, D) float16 on the device, not normalised; a GPU is not waited for, and
+        `pixels` must stay as they are until the features are fetched. Raises ResourceError where memory runs out."""
         try:
-            batch = on_device(pixels, self.device).permute(0, 3, 1, 2).float() / 255
-            shift, scale = (torch.tensor(v, device=self.device)[:, None, None] for v in (mean, std))
+            batch = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+            shift, scale = (_constant(values, self.device)[:, None, None] for values in (mean, std))
             half = torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
             with _real_float32(), half:
-                features = self.model.encode_image((batch - shift) / scale)
-            return np.asarray(features.half().cpu())
+                features: Tensor = self.model.encode_image((batch - shift) / scale)
+            return features.half()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -133,6 +138,12 @@ class Clip:
     def own_std(self) -> tuple[float, ...]:
         """By which the teacher's own preprocessing normalises."""
         return tuple(self.facts["preprocess"]["std"])
+
+
+@cache
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Kept: to bring values to a GPU waits for all that it has to do."""
+    return torch.tensor(values, device=device)
 
 
 @contextmanager
