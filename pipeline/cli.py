@@ -75,7 +75,7 @@ EngineOption = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="Of the Ray cluster that runs; without one, Ray is started on this machine for the command."),
+    typer.Option(help="Of the Ray cluster that runs, or `RAY_ADDRESS`; without, Ray is started here for the command."),
 ]
 GpusPerTrial = Annotated[
     float | None,
@@ -109,12 +109,18 @@ def _extra(name: str) -> Iterator[None]:
         raise InputError(f"`{error.name}` is not installed; run `pip install 'scmd[{name}]'`") from error
 
 
-def _cluster(engine: EngineName, address: str | None, gpus_per_trial: float | None = None) -> "Cluster | None":
-    """Raises InputError where an option of a cluster comes without one, or Ray is not installed."""
+def _cluster(
+    engine: EngineName, address: str | None, gpus_per_trial: float | None = None, jobs: int | None = None
+) -> "Cluster | None":
+    """Raises InputError where an option of a cluster comes without one, or the other way round, or Ray is not installed."""
     if engine is EngineName.local:
         if address is not None or gpus_per_trial is not None:
             raise InputError("`--address` and `--gpus-per-trial` are for `--engine ray`")
         return None
+    if jobs is not None:
+        raise InputError(
+            "`--jobs` is for this machine; a cluster runs as many trials as `--gpus-per-trial` leaves room for"
+        )
     with _extra("ray"):
         from pipeline.cluster.cluster import Cluster
     return Cluster(address, gpus_per_trial)
@@ -183,12 +189,13 @@ def teacher(
     ] = False,
 ) -> None:
     """Stage one: run CLIP once over every view and prompt, or over what a cache still lacks."""
+    cluster = _cluster(engine, address)
     if plan:
         from pipeline.stages import teacher as stage
 
         stage.foretell(rehearsed(experiment_file), workers)
     else:
-        api.make_cache(rehearsed(experiment_file), workers, _cluster(engine, address))
+        api.make_cache(rehearsed(experiment_file), workers, cluster)
         say_how_to_keep("teacher", experiment_file)
 
 
@@ -221,7 +228,7 @@ def students(
     gpus_per_trial: GpusPerTrial = None,
 ) -> None:
     """Stage two, the whole experiment: run every trial that is not current, side by side."""
-    cluster = _cluster(engine, address, gpus_per_trial)
+    cluster = _cluster(engine, address, gpus_per_trial, jobs)
     api.train_all(rehearsed(experiment_file, results), results, jobs, cluster)
     say_how_to_keep("students", experiment_file, results)
 
@@ -246,7 +253,7 @@ def run(
     gpus_per_trial: GpusPerTrial = None,
 ) -> None:
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
-    cluster = _cluster(engine, address, gpus_per_trial)
+    cluster = _cluster(engine, address, gpus_per_trial, jobs)
     api.run_all(rehearsed(experiment_file, results), results, page, jobs, workers, cluster)
     say_how_to_keep("samples teacher pixels students report", experiment_file, results)
 
@@ -377,6 +384,14 @@ def benchmark_stage_two(work: Work = WORK, to: Json = None) -> None:
     from pipeline.stages import benchmark as stage
 
     stage.stage_two(work, to)
+
+
+@benchmark.command("growth")
+def benchmark_growth(work: Work = WORK, to: Json = None) -> None:
+    """Memory of stage one on 1,000 to 100,000 images, and what caches of up to a million rows cost (half an hour, 10 GB)."""
+    from pipeline.stages import benchmark as stage
+
+    stage.growth(work, to)
 
 
 @benchmark.command("report")

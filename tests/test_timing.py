@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.timing import caches, large, rounds
+from pipeline.timing import cache_sizes, caches, growth, large, rounds
 from pipeline.timing.rounds import Figures
 
 
@@ -29,3 +29,23 @@ def test_the_large_cache_is_one_that_stage_two_reads(tmp_path):
     """Its parts in this process, small: `scmd benchmark stage-two` has them in another, large."""
     large.write(tmp_path, large.Shape(300, views=3, classes=5, prompts=1, embedding=8, columns=11, block=64))
     assert len(list(large.batches(tmp_path, 2, 0))) == 2
+
+
+def test_growth_is_measured_on_real_images_and_told_without_the_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "IMAGES", (40, 80))
+    monkeypatch.setattr(growth, "LARGE", 300)
+    one, other = growth.measured(tmp_path)
+    assert (one.setting["images"], other.setting["images"]) == (40, 80)
+    for found in (one, other):
+        assert 0.1 < found.figures[growth.STEADY] <= found.figures[growth.PEAK] + 0.1 < 8
+    assert other.wanted == {growth.STEADY: round(1.1 * one.figures[growth.STEADY], 2)}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_of_any_size_is_written_opened_and_verified(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_sizes, "SIZES", ((600, 2, 256),))
+    (found,) = cache_sizes.measured(tmp_path)
+    # Four chunks a block and view, a ledger a block; of the head six of metadata, ids, prompts, text, and its ledger.
+    assert found.figures["files"] == 4 * 3 * 2 + 3 + 10
+    assert 0 < found.figures[cache_sizes.MEMORY] < 2
+    assert not list(tmp_path.iterdir())

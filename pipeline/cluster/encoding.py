@@ -1,7 +1,9 @@
 """Stage one on a cluster: processes that keep a teacher each, and compute blocks; this one holds the cache's lock and writes."""
 
 import queue
+import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,16 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pipeline import package
 from pipeline.cache.identity import first_difference
 from pipeline.cache.writer import Work
 from pipeline.cluster import joining
+from pipeline.cluster.joining import PATIENCE, TRIES, Node
 from pipeline.cluster.shares import Shares
 from pipeline.engine.device import device
-from pipeline.errors import InputError, TeacherError
+from pipeline.errors import InputError, ResourceError, TeacherError, reason
 from pipeline.progress import say, track, warn
+from pipeline.provenance import versions
 from pipeline.stage_one.encoding import Arrays, Asked, Encoder, Engine
+from pipeline.stage_one.task import LIBRARIES
 from pipeline.teacher import clip
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.views.teacher_input import TeacherViews
@@ -28,8 +35,6 @@ from pipeline.views.teacher_input import TeacherViews
 CORES = 4
 # Blocks that may wait, made, in the memory of the process that made them.
 AHEAD = 2
-# Seconds without a block and without a process that could make one, after which one is told.
-PATIENCE = 60.0
 
 Made = tuple[Work, Arrays]
 
@@ -40,49 +45,80 @@ def on_cluster(workers: int | None) -> Engine:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """What one process takes of a node."""
 
+    node: str
     cpus: int
     gpus: int
 
 
-def places(nodes: Sequence[dict[str, float]]) -> list[_Place]:
+def places(nodes: Sequence[Node]) -> list[Place]:
     """A process for each GPU, with its share of its node's cores; where no node has a GPU, one for every few cores."""
-    with_gpus = [(int(node["CPU"]), int(node["GPU"])) for node in nodes if node.get("GPU", 0) >= 1]
-    if with_gpus:
-        return [_Place(max(1, cpus // gpus), 1) for cpus, gpus in with_gpus for _ in range(gpus)]
-    few = [(int(node["CPU"]), min(CORES, int(node["CPU"]))) for node in nodes]
-    return [_Place(each, 0) for cpus, each in few for _ in range(cpus // each)]
+    if any(node.gpus for node in nodes):
+        shares = [(node, min(node.gpus, node.cpus)) for node in nodes if node.gpus]
+        return [Place(node.name, node.cpus // count, 1) for node, count in shares for _ in range(count)]
+    few = [(node, min(CORES, node.cpus)) for node in nodes]
+    return [Place(node.name, each, 0) for node, each in few for _ in range(node.cpus // each)]
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """What a process of the cluster computes with, and what it must have in common with this one."""
+
+    folder: Path
+    code: str
+    libraries: dict[str, str]
+    settings: TeacherSettings
+    facts: dict[str, Any]
+    pictures: Any  # where Ray has the `TeacherViews`: they are fetched once by each process
+
+    def encoder(self) -> Encoder:
+        """Raises InputError where folder, code or libraries are others here, TeacherError where the teacher is."""
+        host = joining.enter(self.folder, self.code)
+        with joining.told_by(host):
+            if difference := first_difference(self.libraries, _libraries()):
+                raise InputError(f"other libraries than on the machine of the command: {difference}")
+            loaded = clip.load(self.settings, device())
+            if difference := first_difference(self.facts, loaded.facts):
+                raise TeacherError(f"another teacher than on the machine of the command: {difference}")
+        pictures: TeacherViews = ray.get(self.pictures)
+        return Encoder(loaded, pictures, self.settings)
+
+
+def _libraries() -> dict[str, str]:
+    told = versions(device(), LIBRARIES)
+    return {library: told[library] for library in LIBRARIES}
 
 
 class Teacher:
-    """In a process of the cluster. What it computes with comes by `begin`, once, so that errors are those of a call."""
+    """In a process of the cluster, which may be begun anew at any time, and then has nothing."""
 
-    _encoder: Encoder | None = None
+    def __init__(self) -> None:
+        self._encoder: Encoder | None = None
 
-    def begin(self, folder: Path, settings: TeacherSettings, facts: dict[str, Any], pictures: TeacherViews) -> None:
-        """Raises InputError where the folder is not there, TeacherError where this machine's teacher is another."""
-        if self._encoder is None:
-            host = joining.enter(folder)
-            loaded = clip.load(settings, device())
-            if difference := first_difference(facts, loaded.facts):
-                raise TeacherError(f"node {host} has another teacher than this machine: {difference}")
-            self._encoder = Encoder(loaded, pictures, settings)
+    def there(self) -> None:
+        """Says that the process has begun."""
 
-    def arrays(self, asked: Sequence[Asked], workers: int) -> Iterator[Made]:
-        """What was asked for, in order."""
+    def begin(self, beginning: _Beginning) -> None:
+        """Loads the teacher, if it is not there."""
+        self._encoder = self._encoder or beginning.encoder()
+
+    def arrays(self, beginning: _Beginning, asked: Sequence[Asked], workers: int) -> Iterator[Made | None]:
+        """What was asked for, in order; before it None, which says that it is begun."""
+        self.begin(beginning)
         assert self._encoder is not None
-        yield from self._encoder.arrays(asked, workers)
+        yield None
+        with joining.told_by(socket.gethostname()):
+            yield from self._encoder.arrays(asked, workers)
 
 
 def _encoded(workers: int | None, encoder: Encoder, asked: Sequence[Asked]) -> Iterator[Made]:
     if not asked:
         return
     taken = places(joining.nodes())[: len(asked)]
-    if not taken:
-        raise InputError("the Ray cluster has no node with a core to use")
-    say(f"{len(taken)} processes of the cluster, {taken[0].cpus} cores and {taken[0].gpus} GPUs each")
+    cpus, gpus = (sum(getattr(place, what) for place in taken) for what in ("cpus", "gpus"))
+    say(f"{len(taken)} processes of the cluster, with {cpus} cores and {gpus} GPUs")
     crew = _Crew(encoder, asked, len(taken))
     try:
         for place in taken:
@@ -94,6 +130,11 @@ def _encoded(workers: int | None, encoder: Encoder, asked: Sequence[Asked]) -> I
         say(f"{again} blocks were begun again, as the process or node that had begun them died")
 
 
+def _why(error: ActorDiedError) -> str:
+    """The last of what Ray says, where the reason stands, in one line."""
+    return " ".join(" ".join(str(error).splitlines()[-2:]).split())
+
+
 class _Crew:
     """The processes of one run, a thread for each: what they make, or the error that ends it all, comes through one queue."""
 
@@ -101,11 +142,11 @@ class _Crew:
         self._rows = dict(asked)
         self.shares = Shares([work for work, _ in asked], size)
         self._made: queue.Queue[Made | Exception] = queue.Queue(AHEAD * size)
-        self._working: set[Any] = set()
+        self._placed: set[Any] = set()
         self._actors: list[Any] = []
         self._threads: list[threading.Thread] = []
-        pictures = ray.put(encoder.pictures)
-        self._beginning = (Path.cwd(), encoder.settings, encoder.clip.facts, pictures)
+        pictures, facts = ray.put(encoder.pictures), encoder.clip.facts
+        self._beginning = _Beginning(Path.cwd(), package.digest(), _libraries(), encoder.settings, facts, pictures)
 
     def results(self, count: int) -> Iterator[Made]:
         """So many blocks, as they come. Raises what a process raised."""
@@ -113,18 +154,19 @@ class _Crew:
             try:
                 made = self._made.get(timeout=PATIENCE)
             except queue.Empty:
-                if not self._working:
-                    warn("no process of the cluster works for this command: waiting for a node with free cores or GPUs")
+                if not self._placed:
+                    warn("no process of this command has a place on the cluster: waiting for free cores or GPUs")
                 continue
             if isinstance(made, Exception):
                 raise made
             count -= 1
             yield made
 
-    def begin(self, place: _Place, workers: int) -> None:
-        """One more process of the cluster; Ray begins it anew when it dies."""
-        kind = ray.remote(num_cpus=place.cpus, num_gpus=place.gpus, max_restarts=-1)(Teacher)
-        self._actors.append(kind.remote())
+    def begin(self, place: Place, workers: int) -> None:
+        """One more process of the cluster, on its node while that lives; Ray begins it anew when it dies."""
+        node = NodeAffinitySchedulingStrategy(place.node, soft=True)
+        options = {"num_cpus": place.cpus, "num_gpus": place.gpus, "max_restarts": -1, "scheduling_strategy": node}
+        self._actors.append(ray.remote(**options)(Teacher).remote())  # type: ignore[call-overload]
         self._threads.append(threading.Thread(target=self._serve, args=(self._actors[-1], workers), daemon=True))
         self._threads[-1].start()
 
@@ -148,31 +190,58 @@ class _Crew:
             self._made.put(error)
 
     def _ready(self, actor: Any) -> bool:
-        """Waits until a process is ready, however often it dies before: it holds no work meanwhile. False at the end."""
-        while not self.shares.closed:
+        """Waits until a process has its teacher: it holds no work meanwhile. False at the end. Raises ResourceError where it
+        dies of it."""
+        for _ in range(TRIES):
+            if not self._there(actor):
+                return False
             try:
-                ray.get(actor.begin.remote(*self._beginning))
+                ray.get(actor.begin.remote(self._beginning))
                 return True
             except RayTaskError as error:
                 raise joining.named(error) from error
+            except RayError as error:
+                died = error
+        raise ResourceError(
+            f"a process of the cluster died {TRIES} times while it loaded the teacher ({reason(died)}); if memory ran out "
+            "there, give Ray fewer cores of that node: there is a process for every few"
+        )
+
+    def _there(self, actor: Any) -> bool:
+        """Waits until a process has a place on the cluster, as long as it takes. False at the end. Raises ResourceError where it
+        will never have one."""
+        self._placed.discard(actor)
+        deaths = 0
+        while not self.shares.closed:
+            try:
+                ray.get(actor.there.remote())
+                self._placed.add(actor)
+                return True
+            except ActorDiedError as error:
+                deaths += 1
+                if deaths == TRIES and not self.shares.closed:
+                    raise ResourceError(f"Ray cannot begin a process for this command: {_why(error)}") from error
             except RayError:
-                continue
+                pass
+            time.sleep(1)  # it is being begun
         return False
 
     def _compute(self, actor: Any, share: list[Work], workers: int) -> None:
         """A share, or as much of it as the process lives for."""
-        left = list(share)
+        left, begun = list(share), False
         streaming = actor.arrays.options(num_returns="streaming", _generator_backpressure_num_objects=AHEAD)
-        self._working.add(actor)
         try:
-            for made in streaming.remote([(work, self._rows[work]) for work in share], workers):
-                result: Made = ray.get(made)
+            for made in streaming.remote(self._beginning, [(work, self._rows[work]) for work in share], workers):
+                result: Made | None = ray.get(made)
+                if result is None:
+                    begun = True
+                    continue
                 left.remove(result[0])
                 self._made.put(result)
                 self.shares.done(result[0])
         except RayTaskError as error:
             raise joining.named(error) from error
         except RayError:
+            if begun:
+                self.shares.died_at(left[0])
             self.shares.give_back(left)
-        finally:
-            self._working.discard(actor)

@@ -42,18 +42,22 @@ class Shares(Generic[T]):
             self._taken.remove(thing)
             self._changed.notify_all()
 
-    def give_back(self, share: Sequence[T]) -> None:
-        """Of who died: the first of these had been begun, and comes last now. Raises ResourceError where too many died at it."""
+    def died_at(self, thing: T) -> None:
+        """Says that who had begun a thing died. Raises ResourceError where too many did at the same."""
         with self._changed:
-            self._deaths.update(share[:1])
-            self._taken -= set(share)
-            self._waiting.extend((*share[1:], *share[:1]))
-            self._changed.notify_all()
-            if share and self._deaths[share[0]] >= MOST_TRIES:
+            self._deaths[thing] += 1
+            if self._deaths[thing] >= MOST_TRIES:
                 raise ResourceError(
                     f"{MOST_TRIES} processes of the cluster died at the same block of the cache; if memory ran out there, set a "
                     "smaller `batch` or fewer workers, and run the same command again: what is finished is kept"
                 )
+
+    def give_back(self, share: Sequence[T]) -> None:
+        """Of who died: the first of these, which may have been why, comes last now."""
+        with self._changed:
+            self._taken -= set(share)
+            self._waiting.extend((*share[1:], *share[:1]))
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Nobody gets any more."""

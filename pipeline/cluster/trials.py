@@ -2,9 +2,10 @@
 
 import contextlib
 import io
-import math
 import os
-from collections.abc import Callable, Sequence
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,15 +14,15 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from pipeline import package
 from pipeline.cluster import joining
+from pipeline.cluster.joining import PATIENCE, TRIES, Node
 from pipeline.errors import InputError, ScmdError, reason
 from pipeline.experiment.places import Plan
-from pipeline.progress import WITHIN, insist, track
+from pipeline.progress import WITHIN, insist, track, warn
 from pipeline.stages import student
+from pipeline.trials.files import read_card
 from pipeline.trials.key import TrialKey
-
-# How often a trial is begun anew, from its last checkpoint, whose process or node died.
-TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,8 @@ class OnCluster:
 
     def at_once(self, plan: Plan, trials: int) -> int:
         """As many as the cluster has room for."""
-        share = self._share(plan)
-        room = sum(
-            int(min(node.get(name, 0) // each for name, each in share.items() if each)) for node in joining.nodes()
-        )
-        return max(1, min(room, trials))
+        nodes = joining.nodes()
+        return max(1, min(room(nodes, self._share(plan, nodes)), trials))
 
     def run(
         self,
@@ -47,57 +45,106 @@ class OnCluster:
         done: Callable[[str], None],
     ) -> list[str]:
         """Ray begins trials as there is room. A trial whose process or node died is begun again, and goes on."""
-        cpus, gpus = self._share(plan).values()
+        cpus, gpus = self._share(plan, joining.nodes())
         task = ray.remote(max_retries=TRIES, num_cpus=cpus, num_gpus=gpus)(_trained)
-        running = {task.remote(Path.cwd(), partial(student.run, plan, results, key)): str(key) for key in keys}
+        code, here = package.digest(), Path.cwd()
+        running = {task.remote(here, code, partial(student.run, plan, results, key)): key for key in keys}
         failed = []
         for ref in track(_as_completed(list(running)), len(running), "trials"):
-            if _told(running[ref], ref):
-                done(running[ref])
+            key = running[ref]
+            if _told(str(key), ref) and _is_here(key, results):
+                done(str(key))
             else:
-                failed.append(running[ref])
+                failed.append(str(key))
         return failed
 
-    def _share(self, plan: Plan) -> dict[str, float]:
-        return shared(joining.nodes(), 1 + plan.student.workers, self.gpus_per_trial)
+    def _share(self, plan: Plan, nodes: Sequence[Node]) -> tuple[int, float]:
+        return shared(nodes, 1 + plan.student.workers, self.gpus_per_trial)
 
 
-def shared(nodes: Sequence[dict[str, float]], cpus: int, gpus: float | None) -> dict[str, float]:
-    """`CPU` and `GPU` that Ray is to reserve for a trial. Raises InputError where no node has as much of a GPU."""
-    most = max((node.get("GPU", 0) for node in nodes), default=0)
-    each = (1 if most >= 1 else 0) if gpus is None else gpus
-    if each > most or (each > 1 and not float(each).is_integer()):
+def shared(nodes: Sequence[Node], cpus: int, gpus: float | None) -> tuple[int, float]:
+    """Cores and part of a GPU that Ray is to reserve for a trial. Raises InputError where no node has as much of a GPU."""
+    there = any(node.gpus for node in nodes)
+    each = float(there) if gpus is None else gpus
+    if each > there:
         raise InputError(
-            f"a trial cannot have {each:g} GPUs: the largest node of the cluster has {most:g}, and more than one are whole ones"
+            f"a trial cannot have {each:g} of a GPU: it uses one at most, and the cluster has {'some' if there else 'none'}"
         )
-    able = [node for node in nodes if node.get("GPU", 0) >= each]
-    return {"CPU": min(cpus, math.floor(max(node["CPU"] for node in able))), "GPU": each}
+    return min(cpus, max(node.cpus for node in nodes if node.gpus or not each)), each
 
 
-def _trained(folder: Path, train: Callable[[], object]) -> list[str]:
-    """In a process of the cluster: a trial, and the lines that it said."""
-    joining.enter(folder)
+def room(nodes: Sequence[Node], share: tuple[int, float]) -> int:
+    """How many trials with such a share fit on some nodes."""
+    cpus, gpus = share
+    on_a_gpu = int(round(1 / gpus, 6)) if gpus else 0
+    return sum(min(node.cpus // cpus, node.gpus * on_a_gpu if gpus else node.cpus) for node in nodes)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a trial said, on which machine, and why it failed, if it did."""
+
+    lines: list[str]
+    host: str
+    failure: str | None = None
+
+
+def _trained(folder: Path, code: str, train: Callable[[], object]) -> _Told:
+    """In a process of the cluster."""
+    host = joining.enter(folder, code)
     os.environ[WITHIN] = "1"
     with contextlib.redirect_stderr(io.StringIO()) as said:
-        train()
-    return said.getvalue().splitlines()
+        try:
+            with joining.told_by(host):
+                train()
+        except ScmdError as error:
+            return _Told(said.getvalue().splitlines(), host, str(error))
+    return _Told(said.getvalue().splitlines(), host)
 
 
-def _as_completed(waiting: list[Any]) -> Any:
-    while waiting:
-        ended, waiting = ray.wait(waiting)
-        yield from ended
+def _as_completed(refs: list[Any]) -> Iterator[Any]:
+    """Waits in a thread of its own: a signal that comes while Ray waits would end the command with another code."""
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def wait() -> None:
+        waiting = refs
+        with contextlib.suppress(RayError, RuntimeError):  # of a cluster that was left meanwhile
+            while waiting:
+                found, waiting = ray.wait(waiting)
+                ended.put(found[0])
+
+    threading.Thread(target=wait, daemon=True).start()
+    left = len(refs)
+    while left:
+        try:
+            yield ended.get(timeout=PATIENCE)
+            left -= 1
+        except queue.Empty:
+            if joining.idle():
+                warn("no trial runs: waiting for a node with free cores or GPUs")
 
 
 def _told(name: str, ref: Any) -> bool:
-    """Passes on what a trial said, or why it failed; whether it is done."""
+    """Passes on what a trial said, and why it failed; whether it is done."""
     try:
-        for line in ray.get(ref):
-            insist(f"[{name}] {line}")
-        return True
+        told: _Told = ray.get(ref)
     except RayTaskError as error:
-        cause = joining.named(error)
-        insist(f"[{name}] scmd: {cause if isinstance(cause, ScmdError) else reason(cause)}")
+        insist(f"[{name}] scmd: {reason(joining.named(error))}")
+        return False
     except RayError as error:
         insist(f"[{name}] scmd: its process died {TRIES + 1} times ({reason(error)})")
-    return False
+        return False
+    for line in told.lines:
+        insist(f"[{name}] {line}")
+    if told.failure:
+        insist(f"[{name}] scmd: {told.failure}")
+    return told.failure is None
+
+
+def _is_here(key: TrialKey, results: Path) -> bool:
+    """Whether what a node wrote is seen by this machine; says what to do where it is not."""
+    folder = key.folder(results)
+    there = read_card(folder) is not None
+    if not there:
+        insist(f"[{key}] scmd: {folder} has no card here, though a node wrote one; all nodes must share `results`")
+    return there

@@ -29,9 +29,16 @@ def one_behind() -> Iterator[Soon]:
 
 
 def one_late(items: Iterable[T]) -> Iterator[T]:
-    """The same, each after the next one was begun: what is on its way to or from a GPU gets there meanwhile."""
+    """The same, each after the next one was begun: what is on its way to or from a GPU gets there meanwhile.
+
+    Where beginning the next one fails, the one before it comes first.
+    """
     waiting: list[T] = []
-    for item in items:
+    try:
+        for item in items:
+            yield from waiting
+            waiting = [item]
+    except Exception:
         yield from waiting
-        waiting = [item]
+        raise
     yield from waiting

@@ -47,9 +47,12 @@ class Encoder:
         items = [(row, work.views) for work, rows in asked for row in rows]
         started = min(processes(workers, sum(len(views) for _, views in items)), len(items))
         made = track(in_order(self.pictures, items, started), len(items), "teacher, samples")
-        fetched = map(self._fetched, one_late(self._batches(asked, made)))
-        for work, batches in itertools.groupby(fetched, lambda batch: batch.work):
-            yield work, _joined(work, list(batches))
+        batches = []
+        for batch in one_late(self._batches(asked, made)):
+            batches.append(self._fetched(batch))
+            if batch.last:
+                yield batch.work, _joined(batch.work, batches)
+                batches = []
 
     def _batches(self, asked: Sequence[Asked], made: Iterator[Made]) -> Iterator["_Batch"]:
         """Batches, which never cross a block, with features that are on their way; one without rows for a block without."""
@@ -57,7 +60,8 @@ class Encoder:
         for work, rows in asked:
             for start in range(0, max(len(rows), 1), self.settings.batch):
                 batch_rows = rows[start : start + self.settings.batch]
-                yield self._batch(work, batch_rows, made, next(rooms)[: len(work.views), : len(batch_rows)])
+                batch = self._batch(work, batch_rows, made, next(rooms)[: len(work.views), : len(batch_rows)])
+                yield replace(batch, last=start + len(batch_rows) == len(rows))
 
     def _rooms(self, asked: Sequence[Asked]) -> Iterator[Tensor]:
         """Places, in turn, for the pictures of a batch: what is in one may be on its way while the other is filled."""
@@ -116,6 +120,7 @@ class _Batch:
     probes: list[list[np.ndarray]]
     numbers: list[np.ndarray]
     fetch: Callable[[], np.ndarray] | None = None
+    last: bool = False
     features: np.ndarray | None = None
 
 

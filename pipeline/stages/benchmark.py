@@ -8,7 +8,8 @@ from pipeline import config, package
 from pipeline.progress import say, show
 from pipeline.student.compute import ComputeSettings
 from pipeline.teacher.settings import TeacherSettings
-from pipeline.timing import caches, command_line, encoding, large, pages, rounds, steps
+from pipeline.timing import cache_sizes, caches, command_line, encoding, large, pages, rounds, steps
+from pipeline.timing import growth as growing
 from pipeline.timing.rounds import Comparison, Figures
 from pipeline.timing.steps import Sizes
 from pipeline.trials.settings import StudentSettings
@@ -33,6 +34,11 @@ def teacher(name: str, folder: Path, count: int, to: Path | None) -> None:
 def stage_two(folder: Path, to: Path | None) -> None:
     """Stage two on a cache of DomainNet's shape, in a temporary folder below `folder`."""
     _tell([large.measured(folder)], to)
+
+
+def growth(folder: Path, to: Path | None) -> None:
+    """Memory of stage one, and what caches cost, as data sets grow, in temporary folders below `folder`."""
+    _tell(itertools.chain(growing.measured(folder), cache_sizes.measured(folder)), to)
 
 
 def _tell(found: Iterable[Comparison | Figures], to: Path | None) -> None:

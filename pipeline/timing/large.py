@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline import config, package, recorded
 from pipeline.batches import Batch
 from pipeline.cache import reader
-from pipeline.cache.layout import VIEW_ARRAYS, Shape
+from pipeline.cache.layout import Shape
 from pipeline.engine.cores import cores
 from pipeline.methods import METHODS
 from pipeline.progress import say
@@ -25,11 +25,11 @@ from pipeline.samples.loading import Loader
 from pipeline.samples.table import Sample, Samples
 from pipeline.stage_two import data
 from pipeline.stage_two.materials import Materials
-from pipeline.timing.made_up import SIDES, begun
+from pipeline.timing.made_up import SIDES, begun, fill
 from pipeline.timing.memory import unique_with_children
 from pipeline.timing.rounds import Figures
 from pipeline.trials.settings import StudentSettings
-from pipeline.views.distribution import CLEAN, COLUMNS
+from pipeline.views.distribution import COLUMNS
 from pipeline.views.pictures import DrawnPictures
 
 # DomainNet's, in as many views as the shipped teachers have.
@@ -83,21 +83,8 @@ def write(room: Path, shape: Shape) -> None:
         noise = Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8))
         noise.resize(SIDES).save(room / "images" / f"{number}.jpg")
     cache = begun(room / "cache", shape)
-    block = {name: _noise(random, name, shape) for name in VIEW_ARRAYS}
-    for work in cache.missing(tuple(VIEW_ARRAYS)):
-        block = {name: np.roll(values, 1, axis=0) for name, values in block.items()}  # no two blocks are alike
-        cache.write(work, {name: values[: shape.rows(work.block)] for name, values in block.items()})
+    fill(cache)
     table.write(_samples(shape), [], room / "samples")
-
-
-def _noise(random: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
-    spec = VIEW_ARRAYS[name]
-    size = (shape.block, shape.views, spec.width(shape))
-    if name == "views":
-        numbers = np.tile(CLEAN, (*size[:2], 1))
-        numbers[:, 1:, [COLUMNS.index(side) for side in ("width", "height")]] = 0.8
-        return numbers
-    return (8 * random.standard_normal(size)).astype(spec.dtype)
 
 
 def _samples(shape: Shape) -> Samples:

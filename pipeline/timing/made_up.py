@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cache import metadata
-from pipeline.cache.layout import Shape
+from pipeline.cache.layout import VIEW_ARRAYS, Shape
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Writer
-from pipeline.views.distribution import COLUMNS
+from pipeline.views.distribution import CLEAN, COLUMNS
 
 SIDES = (500, 375)
 
@@ -30,3 +30,22 @@ def begun(folder: Path, shape: Shape) -> Writer:
     attributes = metadata.attributes(shape, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
     cache.write_head(attributes, rows, [classes], text)
     return cache
+
+
+def fill(cache: Writer) -> None:
+    """Writes all blocks of a cache that was begun."""
+    random, shape = np.random.default_rng(0), cache.shape
+    block = {name: _noise(random, name, shape) for name in VIEW_ARRAYS}
+    for work in cache.missing(tuple(VIEW_ARRAYS)):
+        block = {name: np.roll(values, 1, axis=0) for name, values in block.items()}  # no two blocks are alike
+        cache.write(work, {name: values[: shape.rows(work.block)] for name, values in block.items()})
+
+
+def _noise(random: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
+    spec = VIEW_ARRAYS[name]
+    size = (shape.block, shape.views, spec.width(shape))
+    if name == "views":
+        numbers = np.tile(CLEAN, (*size[:2], 1))
+        numbers[:, 1:, [COLUMNS.index(side) for side in ("width", "height")]] = 0.8
+        return numbers
+    return (8 * random.standard_normal(size)).astype(spec.dtype)

@@ -11,6 +11,15 @@ def unique(pid: int | str = "self") -> int:
     return sum(1024 * int(size) for size in re.findall(r"^Private_(?:Clean|Dirty): +(\d+) kB", told, re.MULTILINE))
 
 
+def most() -> int:
+    """The most bytes that this program had in memory. Raises OSError where the system does not tell.
+
+    Of itself, unlike `getrusage`, which begins with what the process had that started it.
+    """
+    (told,) = re.findall(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return 1024 * int(told)
+
+
 def unique_with_children(pid: int) -> int:
     """Of a process and all below it, those aside that end meanwhile."""
     total = 0

@@ -1,5 +1,6 @@
 """A real Ray cluster of two nodes in one machine, whose processes and nodes are killed in the middle of the work."""
 
+import contextlib
 import json
 import os
 import re
@@ -32,16 +33,20 @@ def cluster() -> Iterator[Cluster]:
         made.shutdown()
 
 
-def pids(name: str) -> list[int]:
-    """Of Ray's processes that do what is named so."""
+def processes(name: str, cluster: Cluster) -> dict[int, ClusterNode]:
+    """Of a cluster's processes those that do what is named so, and on which node."""
+    raylets = {node.all_processes["raylet"][0].process.pid: node for node in cluster.list_all_nodes()}
     found = subprocess.run(["pgrep", "-f", f"^ray::{name}"], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
+    parents = {}
+    for pid in map(int, found.stdout.split()):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            parents[pid] = psutil.Process(pid).ppid()
+    return {pid: raylets[parent] for pid, parent in parents.items() if parent in raylets}
 
 
-def kill_one_elsewhere(name: str, node: ClusterNode) -> None:
+def kill_one_elsewhere(name: str, node: ClusterNode, cluster: Cluster) -> None:
     """Of another node than this."""
-    (raylet,) = node.all_processes["raylet"]
-    (other,) = [pid for pid in pids(name) if psutil.Process(pid).ppid() != raylet.process.pid]
+    (other,) = [pid for pid, where in processes(name, cluster).items() if where is not node]
     os.kill(other, signal.SIGKILL)
 
 
@@ -75,15 +80,15 @@ def test_a_cache_is_the_same_bytes_though_a_process_and_then_a_node_are_killed(p
     node = cluster.add_node(num_cpus=1)
     stage = begin("teacher", "--engine", "ray", "--address", cluster.address, cwd=project)
     blocks = lambda: len(list((project / "cache/toy").glob(".*/ledger/[0-9]*.json")))  # noqa: E731
-    wait(lambda: blocks() >= 2 and len(pids("Teacher")) == 2, stage, "two processes and two blocks")
-    kill_one_elsewhere("Teacher", node)
+    wait(lambda: blocks() >= 2 and len(processes("Teacher", cluster)) == 2, stage, "two processes and two blocks")
+    kill_one_elsewhere("Teacher", node, cluster)
     wait(lambda: blocks() >= 5, stage, "five blocks")
     cluster.remove_node(node, allow_graceful=False)
     _, said = stage.communicate(timeout=120)
     assert stage.returncode == 0, said
     # Two died, and each was at another block: no block was begun more than twice.
     assert "\n2 blocks were begun again" in said
-    assert said.startswith("cache/toy/tiny: a new cache\n2 processes of the cluster, 1 cores and 0 GPUs each\n")
+    assert said.startswith("cache/toy/tiny: a new cache\n2 processes of the cluster, with 2 cores and 0 GPUs\n")
     there = files(project / CACHE)
     (project / CACHE).rename(project / "on-the-cluster")
     alone = process_scmd("teacher", "--workers", "0", cwd=project)
@@ -96,8 +101,8 @@ def test_trials_are_what_they_are_alone_though_a_process_and_then_a_node_are_kil
     node = cluster.add_node(num_cpus=1)
     stage = begin("students", "--engine", "ray", "--address", cluster.address, cwd=ready)
     kept = lambda: {path.name for path in (ready / "results").rglob("checkpoint*/*")}  # noqa: E731
-    wait(lambda: kept() and len(pids("_trained")) == 2, stage, "two trials and a checkpoint")
-    kill_one_elsewhere("_trained", node)
+    wait(lambda: kept() and len(processes("_trained", cluster)) == 2, stage, "two trials and a checkpoint")
+    kill_one_elsewhere("_trained", node, cluster)
     seen = kept()
     wait(lambda: kept() - seen, stage, "another checkpoint")
     cluster.remove_node(node, allow_graceful=False)
@@ -130,7 +135,9 @@ def test_what_is_raised_in_the_cluster_is_told_as_it_would_be_here(ready, cluste
     change(ready, "experiment.yaml", methods={"erm": {}, "scmd": {"lambda1": 1e38, "hard_fraction": 0.5}})
     failed = process_scmd("students", *on_it, cwd=ready)
     assert failed.returncode == 1
-    assert re.search(r"\n\[scmd, ink held out, trial 0\] scmd: the loss `\w+` is no finite number", failed.stderr)
+    assert re.search(
+        r"\n\[scmd, ink held out, trial 0\] scmd: node \S+: the loss `\w+` is no finite number", failed.stderr
+    )
     assert "scmd: 1 trials failed, first scmd, ink held out, trial 0: see above" in failed.stderr
     assert re.search(r"\n\[erm, ink held out, trial 0\] ink: [0-9.]+% at step", failed.stderr)
     (ready / "images/clay/disc/0.png").write_bytes((ready / "images/clay/disc/1.png").read_bytes())
@@ -138,7 +145,7 @@ def test_what_is_raised_in_the_cluster_is_told_as_it_would_be_here(ready, cluste
     refusal = process_scmd("teacher", *on_it, cwd=ready)
     assert refusal.returncode == 1
     assert "Traceback" not in refusal.stderr
-    assert "\nscmd: image clay/disc/0.png under images has changed since the samples table was made" in refusal.stderr
+    assert re.search(r"\nscmd: node \S+: image clay/disc/0.png under images has changed since", refusal.stderr)
 
 
 def test_a_cluster_that_does_not_answer_is_said_at_once(ready):
@@ -146,3 +153,5 @@ def test_a_cluster_that_does_not_answer_is_said_at_once(ready):
         said = refused("teacher", "--engine", "ray", "--address", address, cwd=ready)
         assert f"no Ray cluster can be joined at {address} (" in said
     assert "`--gpus-per-trial` are for `--engine ray`" in refused("students", "--gpus-per-trial", "0.5", cwd=ready)
+    assert "`--address` and" in refused("teacher", "--plan", "--address", "auto", cwd=ready)
+    assert "`--jobs` is for this machine" in refused("students", "--engine", "ray", "--jobs", "2", cwd=ready)

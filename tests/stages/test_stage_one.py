@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.cache import reader
 from pipeline.cache.layout import TEXT_CHUNK, encode
+from pipeline.samples import table
 from pipeline.teacher import zero_shot
 from pipeline.views.distribution import Distribution, view_numbers
 from tests.cache.test_hostile import sign
@@ -232,3 +233,11 @@ def test_a_cache_folder_may_be_a_link_to_another_disk(ready, tmp_path):
     assert (ready / CACHE).is_symlink()
     assert [path.name for path in elsewhere.parent.iterdir() if not path.name.endswith(".lock")] == ["tiny"]
     assert reader.open_complete(ready / CACHE).identity["drawing"]["seed"] == 5
+
+
+def test_a_block_is_kept_though_the_first_image_of_the_next_is_broken(project):
+    ok("samples", cwd=project)
+    row = table.read(project / "cache/toy").unique()[16]
+    (project / "images" / row.key).write_bytes(b"")
+    assert f"image {row.key} under images has changed" in refused("teacher", "--workers", "0", cwd=project)
+    assert (project / BUILDING / "ledger/0.json").is_file()
