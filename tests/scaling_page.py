@@ -18,7 +18,7 @@ WRITE, VERIFY, OPEN = "s to write the rest", "s to verify", "s to open"
 MODELLED = ("GB", "files", WRITE, VERIFY, OPEN)
 COLUMNS = (
     *("rows", "V", "TB", "files", "core h to draw", "GPU h, ViT-B/32", "GPU h, ViT-L/14"),
-    *("core h to write", "core h to verify", "s to open"),
+    *("h to write", "h to verify", "s to open"),
 )
 Model = dict[str, tuple[float, float]]
 
