@@ -258,6 +258,19 @@ def run(
     say_how_to_keep("samples teacher pixels students report", experiment_file, results)
 
 
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One of them, for its formula and settings.")] = None,
+) -> None:
+    """The methods that a student can learn by: name, family, what each needs, source; or all of one."""
+    from pipeline.stages import methods as stage
+
+    if name is None:
+        stage.listed()
+    else:
+        stage.told(name)
+
+
 class Format(StrEnum):
     """What other runtimes read."""
 

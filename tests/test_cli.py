@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import time
 import pytest
 
 from pipeline import cli, package
-from tests.conftest import ENVIRONMENT, ROOT, alive, change, hear_interrupts, ok, process_scmd, run_scmd
+from pipeline.methods import METHODS
+from tests.conftest import ENVIRONMENT, ROOT, alive, change, hear_interrupts, ok, process_scmd, refused, run_scmd
 
 HEAVY = ("torch", "torchvision", "timm", "open_clip", "faiss")
 # Runs a command and says what heavy it imported.
@@ -54,7 +56,7 @@ def test_every_command_says_what_is_true_when_it_is_stopped():
     names |= {group.name for group in cli.app.registered_groups}
     assert set(cli.STOPPED) <= names
     # These write at their end, and only then.
-    assert names - set(cli.STOPPED) == {"init", "doctor", "samples", "report", "benchmark"}
+    assert names - set(cli.STOPPED) == {"init", "doctor", "samples", "report", "benchmark", "methods"}
 
 
 def test_results_go_to_standard_output_and_talk_to_standard_error(ready):
@@ -178,3 +180,18 @@ def test_what_needs_an_extra_says_which(tmp_path):
     done = process_scmd("icons", "measure", cwd=tmp_path, env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
     assert done.stderr == "scmd: `faiss` is not installed; run `pip install 'scmd[icons]'`\n"
     assert done.returncode == 1
+
+
+def test_methods_are_listed_with_family_needs_and_source_and_told_one_by_one():
+    listed = ok("methods", cwd=ROOT).splitlines()
+    assert [line.split()[0] for line in listed[1:]] == list(METHODS)
+    assert all(re.search(r"\S  +\S.*  +\S.*[.:=]", line) for line in listed[1:])
+    assert (
+        "rkd          distillation        teacher_features        Relational knowledge distillation (Park"
+        in "\n".join(listed)
+    )
+    for name in METHODS:
+        told = ok("methods", name, cwd=ROOT)
+        assert all(f"\n{key}: " in told for key in METHODS[name].Settings.model_fields)
+    assert "λ2 · T² · KL" in ok("methods", "scmd", cwd=ROOT)
+    assert "method `magic` is unknown (known: active_bias, " in refused("methods", "magic", cwd=ROOT)

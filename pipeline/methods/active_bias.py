@@ -17,6 +17,7 @@ from pipeline.methods.settings import MethodSettings
 class ActiveBias(Method):
     """The cross-entropy, weighed by how uncertain each sample was."""
 
+    family = "weights of samples"
     seen: Tensor
     mean: Tensor
     squares: Tensor

@@ -31,6 +31,7 @@ class Settings(MethodSettings):
 class DANN(Method):
     """The cross-entropy, and a discriminator of domains whose gradient reaches the features reversed."""
 
+    family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
 

@@ -27,6 +27,7 @@ class Settings(MethodSettings):
 class FitNet(Method):
     """The cross-entropy, and the distance of regressed features from the teacher's."""
 
+    family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_features"})
 

@@ -20,6 +20,7 @@ class Settings(MethodSettings):
 class KD(Method):
     """The cross-entropy and the distillation of logits."""
 
+    family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_logits"})
 

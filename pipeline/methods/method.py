@@ -6,7 +6,7 @@ with the student, move to the device and are written down with the trial.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -16,6 +16,7 @@ from pipeline.methods.settings import MethodSettings
 from pipeline.selector import SCORING, HardestFirst, Selector
 from pipeline.student.model import Projection, Shipped, Student
 
+Family = Literal["baseline", "distillation", "weights of samples", "domains", "averaging"]
 # Named, weighted scalars; their sum is the objective.
 Terms = dict[str, Tensor]
 
@@ -49,9 +50,10 @@ class Phase:
 
 
 class Method(nn.Module):
-    """`needs` names the fields of `Batch` that it reads besides pictures and labels; `version` goes up when its numbers
-    change."""
+    """`family` is the kind of what it adds to the cross-entropy; `needs` names the fields of `Batch` that it reads besides
+    pictures and labels; `version` goes up when its numbers change."""
 
+    family: ClassVar[Family]
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
     needs: ClassVar[frozenset[str]] = frozenset()
     version: ClassVar[int] = 1

@@ -28,6 +28,7 @@ class Settings(MethodSettings):
 class MLDG(Method):
     """The loss on some domains, and on the others after a step on those."""
 
+    family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
     updates: Tensor

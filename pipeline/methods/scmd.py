@@ -29,6 +29,7 @@ class Settings(MethodSettings):
 class SCMD(Method):
     """The paper's objective on the hardest of a batch."""
 
+    family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_logits", "text"})
 

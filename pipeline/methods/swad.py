@@ -25,6 +25,7 @@ class Settings(MethodSettings):
 class SWAD(Method):
     """The cross-entropy; the weights are the mean over a valley."""
 
+    family = "averaging"
     Settings = Settings
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:

@@ -47,6 +47,7 @@ class EmbeddingPredictor(Featurizer):
 class VL2V(Method):
     """Align, distil, and predict by class embeddings."""
 
+    family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_features", "text"})
     text: Tensor

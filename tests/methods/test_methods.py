@@ -70,6 +70,89 @@ def test_fitnets_head_learns_with_the_student_and_is_not_shipped():
     assert trial.chosen.weights.keys() == run("erm").chosen.weights.keys()
 
 
+# RKD, PKT, CLIP-KD: relations within a batch.
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def huber(one: np.ndarray, other: np.ndarray) -> float:
+    apart = np.abs(one - other)
+    return np.where(apart < 1, apart**2 / 2, apart - 0.5).mean()
+
+
+def relations(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances by their mean, (B, B), and cosines of angles, (B, B, B), pair by pair and triple by triple."""
+    count = len(features)
+    lengths = np.array([[np.linalg.norm(a - b) for b in features] for a in features])
+    cosines = np.zeros((count,) * 3)
+    for i in range(count):
+        for j in range(count):
+            for k in range(count):
+                if lengths[i, j] and lengths[i, k]:
+                    to = (features[j] - features[i]) @ (features[k] - features[i])
+                    cosines[i, j, k] = to / lengths[i, j] / lengths[i, k]
+    return lengths / lengths[lengths > 0].mean(), cosines
+
+
+def test_rkd_compares_distances_and_angles_written_out():
+    method, outputs = made("rkd", lambda1=0.5, distance_weight=20, angle_weight=30), said()
+    outputs.embeddings[5] = outputs.embeddings[2]  # two that are the same
+    features = 3 * torch.randn(8, EMBEDDING)
+    terms = method.terms(outputs, Batch(labels=LABELS, teacher_features=features))
+    (distances, angles), (far, wide) = (
+        relations(one.double().numpy()) for one in (outputs.embeddings.detach(), features)
+    )
+    assert terms["distances"].item() == pytest.approx(0.5 * 20 * huber(distances, far), rel=1e-5)
+    assert terms["angles"].item() == pytest.approx(0.5 * 30 * huber(angles, wide), rel=1e-5)
+
+
+def test_pkt_is_the_divergence_of_neighbourhoods_written_out():
+    method, outputs = made("pkt", lambda1=2), said()
+    features = 3 * torch.randn(8, EMBEDDING)
+    terms = method.terms(outputs, Batch(labels=LABELS, teacher_features=features))
+    sides = []
+    for one in (outputs.features.detach(), features):
+        near = (unit(one.double().numpy()) @ unit(one.double().numpy()).T + 1) / 2
+        np.fill_diagonal(near, 0)
+        sides.append(near / near.sum(1, keepdims=True))
+    q, p = sides
+    off = ~np.eye(8, dtype=bool)
+    expected = 2 * (p[off] * np.log(p[off] / q[off])).sum() / 8
+    assert terms["neighbourhoods"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_clip_kd_compares_features_and_the_batchs_texts_written_out():
+    method, outputs = made("clip_kd", feature_weight=0.3, relation_weight=0.6), said()
+    features, text = 3 * torch.randn(8, EMBEDDING), method.problem.text
+    terms = method.terms(outputs, Batch(labels=LABELS, teacher_features=features, text=text))
+    student, teacher = (unit(one.detach().double().numpy()) for one in (outputs.embeddings, features))
+    texts = text.double().numpy()[LABELS.numpy()]
+    assert terms["features"].item() == pytest.approx(0.3 * ((student - teacher) ** 2).sum(1).mean(), rel=1e-5)
+    p, q = (np.exp(scale * side @ texts.T) for scale, side in ((10.0, teacher), (np.exp(2.6), student)))
+    p, q = p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
+    assert terms["relations"].item() == pytest.approx(0.6 * (p * np.log(p / q)).sum(1).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["rkd", "pkt", "clip_kd"])
+def test_one_sample_has_no_relations_and_equal_ones_a_finite_gradient(name):
+    method = made(name)
+    for outputs in (said(1), said(1)):
+        text, features = method.problem.text, torch.randn(1, EMBEDDING)
+        batch = Batch(labels=LABELS[:1], teacher_features=features, text=text)
+        relating = {k: t for k, t in method.terms(outputs, batch).items() if k not in ("cross_entropy", "features")}
+        assert all(term.item() == pytest.approx(0, abs=1e-5) for term in relating.values())
+    embeddings = torch.randn(2, EMBEDDING)[[0, 0, 1]].requires_grad_(True)
+    outputs = Outputs(
+        torch.randn(2, WIDTH)[[0, 0, 1]].requires_grad_(True), said(3).logits, embeddings, torch.tensor(2.6)
+    )
+    batch = Batch(labels=LABELS[:3], teacher_features=torch.randn(3, EMBEDDING), text=method.problem.text)
+    sum(method.terms(outputs, batch).values()).backward()
+    for one in (outputs.features, embeddings):
+        assert one.grad is None or one.grad.abs().max() < 1e4
+
+
 # DANN: a network and an optimiser group of its own.
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.cache import reader
 from pipeline.cache.layout import encode
+from pipeline.methods import METHODS
 from pipeline.views.distribution import COLUMNS
 from tests.cache.test_hostile import sign
 from tests.conftest import CLASSES, DOMAINS, change, configurations, ok, refused, run_scmd, write_configurations
@@ -39,7 +40,7 @@ def nothing_written(project) -> bool:
         (
             "experiment.yaml",
             {"methods": {"erm": {}, "scmd": {}, "magic": {}}},
-            "method `magic` is unknown (known: active_bias, dann, erm, fitnet, kd, mldg, scmd, swad, vl2v_adip)",
+            f"method `magic` is unknown (known: {', '.join(METHODS)})",
         ),
         (
             "experiment.yaml",
