@@ -11,7 +11,7 @@ from typer import BadParameter, Exit
 from typer.main import get_command
 
 from pipeline.cli import app
-from tests import performance_page, scaling_page
+from tests import methods_page, performance_page, scaling_page
 from tests.conftest import ENVIRONMENT, ROOT, change, write_images
 
 PAGES = sorted([ROOT / "README.md", ROOT / "cache/README.md", *(ROOT / "docs").glob("*.md")])
@@ -159,6 +159,15 @@ def test_own_images_and_then_the_quickstart_run_as_they_stand(installed, photos,
 
 
 def test_the_page_of_figures_is_that_of_the_files():
-    """`python -m tests.performance_page` and `python -m tests.scaling_page` write them."""
-    for written in (performance_page, scaling_page):
+    """`python -m tests.performance_page`, `tests.scaling_page` and `tests.methods_page` write them."""
+    for written in (performance_page, scaling_page, methods_page):
         assert written.PAGE.read_text(encoding="utf-8") == written.page()
+
+
+def test_every_reference_has_its_state_and_every_method_that_runs_is_one():
+    listed = methods_page.references()
+    assert len({one["reference"] for one in listed}) == 80
+    assert all(one["by"] for one in listed if one["state"] in ("runs", "cannot", "other field"))
+    named = {name for one in listed if one["state"] == "runs" for name in re.findall(r"`(\w+)`", one["by"])}
+    # SCMD itself, and what came after the list.
+    assert set(methods_page.METHODS) - named == {"scmd", "vl2v_adip", "clip_kd"}
