@@ -1,6 +1,7 @@
 """Where the package itself lies, and what ships with it: found from any working folder."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -20,6 +21,11 @@ def own(path: Path) -> Path:
 def configuration(name: str) -> Path:
     """A file below the configurations that ship with the package, whether it is there or not."""
     return HOME / "configs" / name
+
+
+def python_path() -> str:
+    """`PYTHONPATH` of a Python that is to import this very code, before what this one was given."""
+    return os.pathsep.join([str(HOME.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def digest() -> str:

@@ -1,10 +1,9 @@
 """`docs/methods.md`, made from the methods' own words and `docs/references.csv`: `python -m tests.methods_page` writes it."""
 
 import csv
-import sys
 
 from pipeline.methods import METHODS
-from pipeline.methods.method import Method
+from pipeline.stages.methods import said
 from tests.performance_page import DOCS
 
 PAGE = DOCS / "methods.md"
@@ -46,14 +45,10 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def source(method: type[Method]) -> str:
-    return (sys.modules[method.__module__].__doc__ or "").splitlines()[0]
-
-
 def page() -> str:
     """The whole page."""
     methods = [
-        f"| `{name}` | {one.family} | {', '.join(sorted(one.needs)) or 'no teacher'} | {cell(source(one))} |\n"
+        f"| `{name}` | {one.family} | {', '.join(sorted(one.needs)) or 'no teacher'} | {cell(said(one)[0])} |\n"
         for name, one in METHODS.items()
     ]
     listed = [

@@ -80,7 +80,7 @@ ROOMS = {
     },
 }
 ROOMS["stages"] = set(ROOMS)
-ROOMS["cluster"] = {"cache", "engine", "experiment", "provenance", "stage_one", "stages", "teacher", "trials", "views"}
+ROOMS["cluster"] = {"cache", "engine", "experiment", "stage_one", "stages", "teacher", "trials", "views"}
 ROOMS["api"] = {
     "cache",
     "cluster",

@@ -1,7 +1,6 @@
 """Which cluster a command uses, and what runs there."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pipeline.cluster import encoding, joining
@@ -13,17 +12,15 @@ from pipeline.stage_one.encoding import Engine
 class Cluster:
     """A Ray cluster by its address; without one (and without `RAY_ADDRESS`), one on this machine that ends with the command.
 
-    `gpus_per_trial` is a share (0.25: four trials on each GPU) or a whole number; by default 1 where the cluster has GPUs.
+    `gpus_per_trial` is a share (0.25: four trials on each GPU), by default 1 where the cluster has GPUs, which is the most.
     """
 
     address: str | None = None
     gpus_per_trial: float | None = None
 
-    @contextmanager
-    def joined(self) -> Iterator[None]:
+    def joined(self) -> AbstractContextManager[None]:
         """Engine and runner work within. Raises InputError where no cluster answers."""
-        with joining.joined(self.address):
-            yield
+        return joining.joined(self.address)
 
     def engine(self, workers: int | None) -> Engine:
         """Where stage one runs, `workers` drawing for each process; by default a core each."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from pipeline.cluster.shares import Shares
 from pipeline.engine.device import device
 from pipeline.errors import InputError, ResourceError, TeacherError, reason
 from pipeline.progress import say, track, warn
-from pipeline.provenance import versions
 from pipeline.stage_one.encoding import Arrays, Asked, Encoder, Engine
 from pipeline.stage_one.task import LIBRARIES
 from pipeline.teacher import clip
@@ -87,8 +87,7 @@ class _Beginning:
 
 
 def _libraries() -> dict[str, str]:
-    told = versions(device(), LIBRARIES)
-    return {library: told[library] for library in LIBRARIES}
+    return {library: version(library) for library in LIBRARIES}
 
 
 class Teacher:

@@ -23,7 +23,7 @@ from pipeline.errors import InputError, ResourceError, ScmdError, reason, resour
 SECONDS = 5.0
 # Seconds without anything done and without a process that could do it, after which one is told.
 PATIENCE = 60.0
-# How often what died is begun again.
+# How often what died is begun again: what kills whoever tries it is not tried for ever.
 TRIES = 3
 # Of the environment: where weights are found, how many threads compute, what is said.
 PASSED_ON = ("SCMD_", "HF_HOME", "HF_HUB", "TORCH_", "OMP_", "MKL_")
@@ -81,10 +81,9 @@ def _bring_token(address: str) -> None:
 
 def _environment() -> dict[str, str]:
     """Of the cluster's processes: they import this very code, which lies where all nodes see it or is installed on each."""
-    paths = [str(package.HOME.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
     # The last: who asks for no GPU sees none.
-    return {**passed, "PYTHONPATH": os.pathsep.join(paths), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+    return {**passed, "PYTHONPATH": package.python_path(), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from collections import Counter, deque
 from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
+from pipeline.cluster.joining import TRIES
 from pipeline.errors import ResourceError
 
 T = TypeVar("T", bound=Hashable)
-# Processes that may die at the same thing: one that kills whoever tries it is not tried for ever.
-MOST_TRIES = 3
 
 
 class Shares(Generic[T]):
@@ -46,9 +45,9 @@ class Shares(Generic[T]):
         """Says that who had begun a thing died. Raises ResourceError where too many did at the same."""
         with self._changed:
             self._deaths[thing] += 1
-            if self._deaths[thing] >= MOST_TRIES:
+            if self._deaths[thing] >= TRIES:
                 raise ResourceError(
-                    f"{MOST_TRIES} processes of the cluster died at the same block of the cache; if memory ran out there, set a "
+                    f"{TRIES} processes of the cluster died at the same block of the cache; if memory ran out there, set a "
                     "smaller `batch` or fewer workers, and run the same command again: what is finished is kept"
                 )
 

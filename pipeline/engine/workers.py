@@ -65,8 +65,7 @@ def _forking_from_a_server(maker: Any) -> Any:
 def _finding_this_code() -> Iterator[None]:
     """A Python that is started within imports this very code, and nothing from the working folder."""
     before = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    paths = [str(package.HOME.parent), *filter(None, [before["PYTHONPATH"]])]
-    os.environ.update(PYTHONPATH=os.pathsep.join(paths), PYTHONSAFEPATH="1")
+    os.environ.update(PYTHONPATH=package.python_path(), PYTHONSAFEPATH="1")
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ def listed() -> None:
     """Name, family, what it needs of the cache, and its source."""
     rows = [("name", "family", "needs", "source")]
     rows += [
-        (name, one.family, ", ".join(sorted(one.needs)) or "no teacher", _said(one)[0]) for name, one in METHODS.items()
+        (name, one.family, ", ".join(sorted(one.needs)) or "no teacher", said(one)[0]) for name, one in METHODS.items()
     ]
     widths = [max(len(row[at]) for row in rows) for at in range(3)]
     for row in rows:
@@ -25,13 +25,13 @@ def told(name: str) -> None:
     if name not in METHODS:
         raise InputError(f"method `{name}` is unknown (known: {', '.join(METHODS)})")
     method = METHODS[name]
-    show("\n".join(_said(method)))
+    show("\n".join(said(method)))
     show(f"\nfamily: {method.family}; needs: {', '.join(sorted(method.needs)) or 'nothing of the cache'}\n")
     for key, field in method.Settings.model_fields.items():
         meaning = " ".join((field.description or "").split())
         show(f"{key}: {json.dumps(field.default)}    {meaning}".rstrip())
 
 
-def _said(method: type[Method]) -> list[str]:
+def said(method: type[Method]) -> list[str]:
     """The lines that its module says of it."""
     return (sys.modules[method.__module__].__doc__ or "").strip().splitlines()

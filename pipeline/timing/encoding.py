@@ -17,12 +17,12 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from pipeline.progress import QUIET, TALK
-from pipeline.samples import building, dataset
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.stage_one import completing, task
 from pipeline.stage_one.encoding import here
 from pipeline.stage_one.task import Task
 from pipeline.teacher.settings import TeacherSettings
+from pipeline.timing.made_up import samples_of
 from pipeline.timing.rounds import Comparison, alternate
 
 DOMAINS, CLASSES, EACH = ("one", "other"), ("disc", "square"), 8
@@ -59,12 +59,7 @@ def _task(teacher: TeacherSettings, room: Path) -> Task:
                 noise = Image.fromarray(random.integers(0, 256, (94, 125, 3), np.uint8))
                 noise.resize((500, 375)).save(place / f"{number}.jpg")
     settings = DatasetSettings(root=room / "images")
-    found, _ = building.find(settings.root, settings.format, settings.columns, None, None)
-    images = dataset.open_images(settings.root, settings.format, settings.columns)
-    samples, _ = building.build(
-        found, images, domains=None, classes=None, exif=True, flip=True, excluded=(), warn=lambda _: None
-    )
-    return task.prepare(room / "cache", teacher, settings, samples)
+    return task.prepare(room / "cache", teacher, settings, samples_of(settings))
 
 
 def _compared(work: Task, room: Path, rounds: int) -> Comparison:

@@ -15,12 +15,13 @@ from PIL import Image
 from pipeline import config, package
 from pipeline.cache.writer import Work
 from pipeline.progress import QUIET, TALK, say
-from pipeline.samples import building, dataset, table
+from pipeline.samples import table
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.stage_one import completing, task
 from pipeline.stage_one.encoding import Arrays, Asked, Encoder
 from pipeline.teacher.settings import TeacherSettings
 from pipeline.timing import memory
+from pipeline.timing.made_up import samples_of
 from pipeline.timing.rounds import Figures
 
 IMAGES = (1_000, 10_000, 100_000)
@@ -64,13 +65,7 @@ def _write(room: Path, count: int) -> None:
         width, height = (LARGE, LARGE) if number == 0 else random.integers(*SIDES, 2).tolist()
         image = Image.new("RGB", (width, height), (number % 251, number // 251 % 251, number // 251**2))
         image.save(place / f"{number}.png", compress_level=1)
-    settings = DatasetSettings(root=room / "images")
-    found, _ = building.find(settings.root, settings.format, settings.columns, None, None)
-    images = dataset.open_images(settings.root, settings.format, settings.columns)
-    samples, _ = building.build(
-        found, images, domains=None, classes=None, exif=True, flip=True, excluded=(), warn=lambda _: None
-    )
-    table.write(samples, [], room / "samples")
+    table.write(samples_of(DatasetSettings(root=room / "images")), [], room / "samples")
 
 
 def _stage_one(room: Path) -> dict[str, float]:

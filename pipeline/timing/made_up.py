@@ -1,4 +1,4 @@
-"""A teacher cache of no images, for what is measured on it."""
+"""A teacher cache of no images, and samples of a folder of made-up ones, for what is measured on them."""
 
 from pathlib import Path
 
@@ -9,6 +9,9 @@ from pipeline.cache.layout import VIEW_ARRAYS, Shape
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Writer
+from pipeline.samples import building, dataset
+from pipeline.samples.dataset import DatasetSettings
+from pipeline.samples.table import Samples
 from pipeline.views.distribution import CLEAN, COLUMNS
 
 SIDES = (500, 375)
@@ -30,6 +33,16 @@ def begun(folder: Path, shape: Shape) -> Writer:
     attributes = metadata.attributes(shape, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
     cache.write_head(attributes, rows, [classes], text)
     return cache
+
+
+def samples_of(settings: DatasetSettings) -> Samples:
+    """All images of a data set, none set aside."""
+    found, _ = building.find(settings.root, settings.format, settings.columns, None, None)
+    images = dataset.open_images(settings.root, settings.format, settings.columns)
+    samples, _ = building.build(
+        found, images, domains=None, classes=None, exif=True, flip=True, excluded=(), warn=lambda _: None
+    )
+    return samples
 
 
 def fill(cache: Writer) -> None:

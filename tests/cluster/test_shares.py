@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cluster.encoding import places
-from pipeline.cluster.joining import Node
-from pipeline.cluster.shares import MOST_TRIES, Shares
+from pipeline.cluster.joining import TRIES, Node
+from pipeline.cluster.shares import Shares
 from pipeline.cluster.trials import room, shared
 from pipeline.errors import InputError, ResourceError
 
@@ -40,7 +40,7 @@ def test_everything_is_done_once_whatever_the_takers_die_at(count, takers, deadl
 
 def test_what_kills_whoever_tries_it_is_not_tried_for_ever():
     shares = Shares(["deadly"], 1)
-    for _ in range(MOST_TRIES - 1):
+    for _ in range(TRIES - 1):
         shares.died_at("deadly")
         shares.give_back(shares.take())
     with pytest.raises(ResourceError, match="3 processes of the cluster died at the same block"):
