@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import timm
 import torch
 
-from pipeline.averaging import RunningMean
+from pipeline.averaging.running_mean import RunningMean
 from pipeline.errors import InputError
 from pipeline.student.building import build
 from pipeline.student.settings import ModelSettings

@@ -9,7 +9,8 @@ import numpy as np
 
 from pipeline import training
 from pipeline.experiment import DEFAULT, places
-from pipeline.selector import SCORING, hardest, scores
+from pipeline.selection.scoring import SCORING, scores
+from pipeline.selection.selector import hardest
 from pipeline.stage_two import data, running
 from pipeline.stages.gathering import assigned, gathered
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pipeline import methods, training
-from pipeline.averaging import AveragingSettings
+from pipeline.averaging.settings import AveragingSettings
 from pipeline.evaluation import EvaluationSet
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem

@@ -4,7 +4,7 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.splits import is_out
 from pipeline.samples.table import Samples
-from pipeline.selector import kept
+from pipeline.selection.schedule import kept
 from pipeline.student.backbone import size_arguments
 from pipeline.trials.settings import StudentSettings
 

@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from pipeline.averaging import Averaging, RunningMean
+from pipeline.averaging.averaging import Averaging
+from pipeline.averaging.running_mean import RunningMean
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.settings import MethodSettings
-from pipeline.selector import SCORING, HardestFirst, Selector
+from pipeline.selection.scoring import SCORING
+from pipeline.selection.selector import HardestFirst, Selector
 from pipeline.student.model import Projection, Shipped, Student
 
 Family = Literal["baseline", "distillation", "weights of samples", "domains", "averaging"]

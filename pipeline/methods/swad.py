@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from pipeline.averaging import Averaging
+from pipeline.averaging.averaging import Averaging
+from pipeline.averaging.valley import ValleyMean
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Terms
 from pipeline.methods.settings import MethodSettings
 from pipeline.student.model import Shipped
-from pipeline.valley import ValleyMean
 
 
 class Settings(MethodSettings):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.averaging import AveragingSettings
+from pipeline.averaging.settings import AveragingSettings
 from pipeline.config import Section
 from pipeline.optimiser import OptimiserSettings
 from pipeline.samples.splits import SplitSettings

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import optimiser
-from pipeline.averaging import Averaging, first_averaged
+from pipeline.averaging.averaging import Averaging
+from pipeline.averaging.settings import first_averaged
 from pipeline.methods.method import Method, Phase
 from pipeline.results import Evaluation
 from pipeline.student.compute import Compute, resolve

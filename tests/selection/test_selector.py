@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batches import Batch
-from pipeline.selector import HardestFirst, at_half_size, exactly, hardest, in_bfloat16, is_selecting, kept
+from pipeline.selection.schedule import is_selecting, kept
+from pipeline.selection.scoring import at_half_size, exactly, in_bfloat16
+from pipeline.selection.selector import HardestFirst, hardest
 from tests.small_trials import CPU, data_of, judged, started
 
 

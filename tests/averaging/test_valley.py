@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pipeline.valley import ValleyMean
+from pipeline.averaging.valley import ValleyMean
 
 # Updates between two evaluations.
 EVERY = 2

@@ -1,74 +1,14 @@
-"""Which weights are evaluated and shipped. The student's own rule is EoA's simple moving average; a method may have another."""
+"""EoA's simple moving average."""
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_swa_multi_avg_fn, update_bn
 
-from pipeline.config import Section
-from pipeline.errors import ConfigError
 from pipeline.student.model import Shipped
 from pipeline.student.norms import batch_norms
-
-
-class AveragingSettings(Section):
-    """EoA's simple moving average: one of both says where it begins."""
-
-    start: int | None = Field(None, ge=1)
-    """The update from which it averages."""
-    start_fraction: float | None = Field(None, gt=0, lt=1)
-    """The share of the steps after which it averages, for shorter runs."""
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "AveragingSettings":
-        if (self.start is None) == (self.start_fraction is None):
-            raise ValueError("set either `start` or `start_fraction`")
-        return self
-
-
-def first_averaged(steps: int, start: int | None, start_fraction: float | None) -> int:
-    """The update (from 1) whose weights are the first of the mean: EoA's `start` − 1, or a share of the run."""
-    if start_fraction is not None:
-        return max(1, int(steps * start_fraction))
-    if start is None:
-        raise ConfigError("`averaging` needs `start` or `start_fraction`")
-    return max(1, start - 1)
-
-
-class Averaging(Protocol):
-    """Sees the weights after every update, and the validation loss at every evaluation. `model` is what is evaluated."""
-
-    @property
-    def model(self) -> Shipped: ...
-
-    def update(self) -> None:
-        """Takes in the weights after one more update of the network that it was made for."""
-        ...
-
-    @property
-    def renews_statistics(self) -> bool:
-        """Whether `renew_statistics` would do anything now."""
-        ...
-
-    def renew_statistics(self, images: Iterable[Tensor], device: torch.device) -> None:
-        """Measures trained batch norms of `model` anew where it is a mean: the mean of statistics is not the mean's."""
-        ...
-
-    def observe(self, loss: float) -> None:
-        """The sources' mean out-split loss of `model`, which was just evaluated."""
-        ...
-
-    def conclude(self) -> bool:
-        """After the last evaluation: whether `model` has now become the weights to ship, whatever was chosen before."""
-        ...
-
-    def state_dict(self) -> dict[str, Tensor]: ...
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
 
 
 class RunningMean:

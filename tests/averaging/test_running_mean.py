@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.averaging import RunningMean, first_averaged
+from pipeline.averaging.running_mean import RunningMean
+from pipeline.averaging.settings import first_averaged
 from pipeline.errors import ConfigError
 
 

@@ -1,0 +1,1 @@
+"""Which part of a batch to learn from (paper section 3.1)."""
