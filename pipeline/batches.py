@@ -19,7 +19,8 @@ class Batch:
 
     `images` (B, 3, H, W) normalised float32, `labels` (B,) int64, `teacher_logits` (B, C) and `teacher_features` (B, D)
     float32 of the very views shown (features not normalised), `domains` (B,) int64 among the sources, `rows` (B,) int64 in
-    the samples table; `text` (C, D) unit class embeddings, `template_text` (P, C, D) not normalised.
+    the samples table, `weights` (B,) float32 where a selector gives them; `text` (C, D) unit class embeddings,
+    `template_text` (P, C, D) not normalised.
     """
 
     images: Tensor
@@ -28,6 +29,7 @@ class Batch:
     teacher_features: Tensor
     domains: Tensor
     rows: Tensor
+    weights: Tensor
     text: Tensor
     template_text: Tensor
 
@@ -41,9 +43,9 @@ class Batch:
         def __getattr__(self, name: str) -> Tensor:
             raise AttributeError(f"this batch carries no `{name}`: the method's `needs` does not name it")
 
-    def part(self, indices: Tensor) -> "Batch":
-        """The samples at (n,) indices, in their order."""
-        return Batch(**{name: one if name in SHARED else one[indices] for name, one in vars(self).items()})
+    def part(self, indices: Tensor, **more: Tensor) -> "Batch":
+        """The samples at (n,) indices, in their order; `more` are fields that it gets besides."""
+        return Batch(**{name: one if name in SHARED else one[indices] for name, one in vars(self).items()}, **more)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -120,12 +120,12 @@ def learn(trial: Trial, batch: Batch) -> None:
     """One update on a batch, or on the part of it that the method selects. Asks a GPU nothing, and so never waits for it."""
     phase = trial.phase_of(trial.step)
     if trial.step and trial.step == phase.first:
-        trial.go_on_from_average()
+        if phase.begins_with == "average":
+            trial.go_on_from_average()
         trial.enter(phase)
     before = exchange_random_state(trial, trial.random)
     try:
-        part = trial.method.selector.chosen(trial.step, trial.predictor, batch)
-        learnt = batch if part is None else batch.part(part)
+        learnt = trial.method.selector.part(trial.step, trial.predictor, batch)
         losses = update(trial, learnt)
     finally:
         trial.random = exchange_random_state(trial, before)

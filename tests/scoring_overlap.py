@@ -9,8 +9,10 @@ import numpy as np
 
 from pipeline import training
 from pipeline.experiment import DEFAULT, places
-from pipeline.selection.scoring import SCORING, scores
-from pipeline.selection.selector import hardest
+from pipeline.selection.rules import cross_entropies
+from pipeline.selection.schedule import kept
+from pipeline.selection.scoring import SCORING, scoring
+from pipeline.selection.selector import ranked
 from pipeline.stage_two import data, running
 from pipeline.stages.gathering import assigned, gathered
 
@@ -30,12 +32,15 @@ def measured(held_out: str, trial: int) -> dict[str, float]:
     learn = training.learn
 
     def looked_at(one, batch):
-        if one.step % EVERY == 0 and one.method.selector.chosen(one.step, one.predictor, batch) is not None:
-            found = {name: scores(one.predictor, batch, answer) for name, answer in SCORING.items()}
+        if one.step % EVERY == 0 and one.method.selector.selects(one.step):
+            with scoring(one.predictor):
+                answers = {name: answer(one.predictor, batch.images) for name, answer in SCORING.items()}
+            found = {name: ranked(cross_entropies(logits, batch)) for name, logits in answers.items()}
             for fraction in FRACTIONS:
-                exact = set(hardest(found["exact"], fraction).tolist())
+                count = kept(len(batch), fraction)
+                exact = set(found["exact"][:count].tolist())
                 for name in SCORING:
-                    same = exact & set(hardest(found[name], fraction).tolist())
+                    same = exact & set(found[name][:count].tolist())
                     shared.setdefault(f"{name}, p = {fraction}", []).append(len(same) / len(exact))
         learn(one, batch)
 

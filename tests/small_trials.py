@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from pipeline import methods, training
 from pipeline.averaging.settings import AveragingSettings
@@ -11,6 +12,7 @@ from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.optimiser import OptimiserSettings
 from pipeline.student.building import build
+from pipeline.student.model import Predictor
 from pipeline.student.settings import ModelSettings
 from pipeline.training_set import TrainingSet
 from pipeline.trials.settings import StudentSettings
@@ -67,11 +69,21 @@ def judged(labels=None, seed=0) -> EvaluationSet:
     )
 
 
-def data_of(of: EvaluationSet, method: str) -> TrainingSet:
+def predictor_of(width: int):
+    """As `Problem.network`: predictors of pictures (B, 3, 2, 2) with `width` features, small enough to reckon with."""
+
+    def network(answers: int, seed: int) -> Predictor:
+        torch.manual_seed(seed)
+        return Predictor(nn.Sequential(nn.Flatten(), nn.Linear(12, width)), width, answers, 0.0)
+
+    return network
+
+
+def data_of(of: EvaluationSet, method: str, **values) -> TrainingSet:
     random = np.random.default_rng(1)
     logits = random.standard_normal((SAMPLES, VIEWS, CLASSES)).astype(np.float16)
     features = random.standard_normal((SAMPLES, VIEWS, WIDTH)).astype(np.float16)
-    needs = METHODS[method].needs
+    needs = methods.needs(method, METHODS[method].Settings(**values))
     return TrainingSet(
         pictures=of.pictures,
         rows=of.rows,
@@ -110,7 +122,15 @@ def started(
         evaluate=evaluate,
     )
     student = build(settings.model, classes=CLASSES, embedding=WIDTH, size=16, seed=0)
-    problem = Problem(student.predictor.width, TEXT.clone(), 10.0, domains=2, samples=SAMPLES, steps=steps)
+    problem = Problem(
+        width=student.predictor.width,
+        text=TEXT.clone(),
+        logit_scale=10.0,
+        domains=2,
+        samples=SAMPLES,
+        steps=steps,
+        network=lambda answers, seed: build(settings.model, classes=answers, embedding=1, size=16, seed=seed).predictor,
+    )
     method = methods.build(name, METHODS[name].Settings(**values), problem, seed=0)
     return start(student, method, settings, SOURCES, 0, CPU)
 
@@ -119,7 +139,7 @@ def run(name: str, *, of=None, **changes) -> Trial:
     """The same, trained to its end."""
     trial = started(name, **changes)
     of = of or judged()
-    training.train(trial, data_of(of, name), of)
+    training.train(trial, data_of(of, name, **trial.method.settings.model_dump()), of)
     return trial
 
 

@@ -10,6 +10,7 @@ from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy, cross_modal_logits, distillation
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
+from tests.small_trials import predictor_of
 
 
 def softmax(rows):
@@ -54,7 +55,10 @@ def by_torch(p, lambda1, lambda2, temperature):
 
 def made(name, **values):
     method = METHODS[name]
-    return method(method.Settings(**values), Problem(3, torch.zeros(4, 5), 100.0, domains=2, samples=9, steps=10))
+    return method(
+        method.Settings(**values),
+        Problem(3, torch.zeros(4, 5), 100.0, domains=2, samples=9, steps=10, network=predictor_of(3)),
+    )
 
 
 def said(tensors):

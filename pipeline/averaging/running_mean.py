@@ -1,7 +1,8 @@
-"""EoA's simple moving average."""
+"""EoA's simple moving average, and others that take in a step's weights one after the other."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,14 @@ from pipeline.student.norms import batch_norms
 
 
 class RunningMean:
-    """Until update `first` the current weights; from then on the uniform mean of those after updates `first` … now.
+    """Until update `first` the current weights; from then on the uniform mean of those after updates `first` … now, or what
+    `take_in` (averages, currents, how many were taken in) makes of them.
 
     Buffers are averaged as weights are; those that count are the current ones. (torch's `AveragedModel` asks the device at every
     step how many it has averaged, and waits for the answer.)
     """
 
-    def __init__(self, model: Shipped, first: int) -> None:
+    def __init__(self, model: Shipped, first: int, take_in: Callable[..., Any] | None = None) -> None:
         self.first = first
         self.updates = 0
         self._average = copy.deepcopy(model).requires_grad_(False)
@@ -26,7 +28,7 @@ class RunningMean:
         pairs = list(zip(_tensors(self._average), _tensors(model), strict=True))
         self._numbers = [pair for pair in pairs if pair[0].is_floating_point()]
         self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
-        self._take_in = get_swa_multi_avg_fn()
+        self._take_in = take_in or get_swa_multi_avg_fn()
 
     @property
     def model(self) -> Shipped:

@@ -57,7 +57,7 @@ def untaught(samples: Samples, held_out: str) -> list[str]:
 
 def require_pair(student: StudentSettings, method: MethodSettings, sources: int) -> None:
     """Batch statistics need two images: raises ConfigError where selection would leave one."""
-    if kept(student.batch * sources, method.hard_fraction) < 2:
+    if kept(student.batch * sources, method.hard_fraction, method.floor) < 2:
         raise ConfigError(
             f"`hard_fraction: {method.hard_fraction}` keeps one image of {student.batch * sources}; raise it, or the "
             "student's `batch`, so that at least two are left"
@@ -75,7 +75,7 @@ def require_scoring(student: StudentSettings, method: MethodSettings, size: int)
 
 def schedule_warning(student: StudentSettings, method: MethodSettings, sources: int) -> str | None:
     """What a short schedule does to a selecting method, or None."""
-    left = kept(student.batch * sources, method.hard_fraction)
+    left = kept(student.batch * sources, method.hard_fraction, method.floor)
     if method.hard_fraction == 1 or (student.steps >= FEW_STEPS and left >= FEW_KEPT):
         return None
     return (

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline import config, package
+from pipeline import methods, package
 from pipeline.config import Section
 from pipeline.errors import ConfigError
 from pipeline.methods import METHODS
@@ -131,4 +131,4 @@ def parse_method(name: str, values: dict[str, Any]) -> tuple[str, MethodSettings
     if not isinstance(method, str) or method not in METHODS:
         raise ConfigError(f"method `{method}` is unknown (known: {', '.join(METHODS)})")
     settings = {key: value for key, value in values.items() if key != "method"}
-    return method, config.parse(settings, METHODS[method].Settings, name)
+    return method, methods.parse(method, settings, name)

@@ -1,12 +1,18 @@
 """Methods by name: what a trial learns from. A new one is one file and one line here."""
 
+from typing import Any
+
 import torch
 
+from pipeline import config
+from pipeline.errors import ConfigError
+from pipeline.methods import joined
 from pipeline.methods.active_bias import ActiveBias
 from pipeline.methods.clip_kd import CLIPKD
 from pipeline.methods.dann import DANN
 from pipeline.methods.erm import ERM
 from pipeline.methods.fitnet import FitNet
+from pipeline.methods.joined import Joined
 from pipeline.methods.kd import KD
 from pipeline.methods.method import Method, Problem
 from pipeline.methods.mldg import MLDG
@@ -16,6 +22,7 @@ from pipeline.methods.scmd import SCMD
 from pipeline.methods.settings import MethodSettings
 from pipeline.methods.swad import SWAD
 from pipeline.methods.vl2v import VL2V
+from pipeline.selection.rules import RULES
 
 METHODS: dict[str, type[Method]] = {
     "active_bias": ActiveBias,
@@ -33,8 +40,44 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+def parse(name: str, values: dict[str, Any], where: str) -> MethodSettings:
+    """The settings of a method, those of methods beside it written out. Raises ConfigError, which begins with `where`."""
+    settings = config.parse(values, METHODS[name].Settings, where)
+    lacking = RULES[settings.select].reads - type(settings).model_fields.keys()
+    if lacking:
+        raise ConfigError(
+            f"{where}: `select: {settings.select}` needs a method with `{min(lacking)}`, and `{name}` has none"
+        )
+    if unknown := [other for other in settings.beside if other not in METHODS]:
+        raise ConfigError(f"{where}: `beside` names `{unknown[0]}`, which is no method (known: {', '.join(METHODS)})")
+    if fault := joined.fault(METHODS[name], {other: METHODS[other] for other in settings.beside}):
+        raise ConfigError(f"{where}: `beside`: {fault}")
+    beside = {other: _of_terms(other, own, f"{where}: `beside.{other}`") for other, own in settings.beside.items()}
+    return settings.model_copy(update={"beside": beside})
+
+
+def _of_terms(name: str, values: dict[str, Any], where: str) -> dict[str, Any]:
+    """What is a method's own, written out; what every method may set is the first's to say."""
+    if general := [key for key in values if key in MethodSettings.model_fields]:
+        raise ConfigError(f"{where}: `{general[0]}` is set for the method that `{name}` stands beside")
+    settings = config.parse(values, METHODS[name].Settings, where)
+    return settings.model_dump(mode="json", exclude=set(MethodSettings.model_fields))
+
+
+def needs(name: str, settings: MethodSettings) -> frozenset[str]:
+    """The fields of `Batch` that a method with these settings reads besides pictures, labels and rows."""
+    methods = [METHODS[one].needs for one in (name, *settings.beside)]
+    return frozenset().union(RULES[settings.select].needs if settings.hard_fraction < 1 else (), *methods)
+
+
 def build(name: str, settings: MethodSettings, problem: Problem, seed: int) -> Method:
-    """A method whose own networks start by `seed` alone."""
+    """A method, with those beside it, whose own networks start by `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return METHODS[name](settings, problem)
+        first = METHODS[name](settings, problem)
+        if not settings.beside:
+            return first
+        return Joined(
+            first,
+            {other: METHODS[other](METHODS[other].Settings(**own), problem) for other, own in settings.beside.items()},
+        )

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from pipeline.averaging import building
 from pipeline.averaging.averaging import Averaging
-from pipeline.averaging.running_mean import RunningMean
+from pipeline.averaging.settings import AveragingSettings
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.settings import MethodSettings
-from pipeline.selection.scoring import SCORING
-from pipeline.selection.selector import HardestFirst, Selector
-from pipeline.student.model import Projection, Shipped, Student
+from pipeline.selection.selector import Selector, by_settings
+from pipeline.student.model import Predictor, Projection, Shipped, Student
 
 Family = Literal["baseline", "distillation", "weights of samples", "domains", "averaging"]
 # Named, weighted scalars; their sum is the objective.
@@ -26,7 +26,8 @@ Terms = dict[str, Tensor]
 @dataclass(frozen=True)
 class Problem:
     """What a method is built for: `width` d of the student's features; the cache's unit class embeddings `text` (C, D) and its
-    exp(logit scale); the numbers of source domains, of samples in the data set and of steps in the trial."""
+    exp(logit scale); the numbers of source domains, of samples in the data set and of steps in the trial. `network` makes one
+    more network as the student's, from the same starting weights: (answers, seed) → predictor."""
 
     width: int
     text: Tensor
@@ -34,6 +35,12 @@ class Problem:
     domains: int
     samples: int
     steps: int
+    network: Callable[[int, int], Predictor]
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return len(self.text)
 
     @property
     def embedding(self) -> int:
@@ -44,29 +51,35 @@ class Problem:
 @dataclass(frozen=True)
 class Phase:
     """From step `first` on, the parameters learn whose name `learns` accepts: `student.…` of the student, `method.…` of the
-    method. A phase begins with the average of the one before it, and with an optimiser and an average of its own; the learning
-    rate's schedule is the trial's."""
+    method. A phase begins with an optimiser and an average of its own, and with the average of the one before it or the weights
+    that it ended with; the learning rate's schedule is the trial's."""
 
     first: int
     learns: Callable[[str], bool]
+    begins_with: Literal["average", "last weights"] = "average"
 
 
 class Method(nn.Module):
     """`family` is the kind of what it adds to the cross-entropy; `needs` names the fields of `Batch` that it reads besides
-    pictures and labels; `version` goes up when its numbers change."""
+    pictures and labels; `replaces_cross_entropy` says that its classification loss is not the plain mean, so that beside another
+    method it takes that one's place; `version` goes up when its numbers change."""
 
     family: ClassVar[Family]
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
     needs: ClassVar[frozenset[str]] = frozenset()
+    replaces_cross_entropy: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__()
         self.settings: Any = settings  # of the class that `Settings` names
         self.problem = problem
-        self.selector: Selector = HardestFirst(
-            settings.hard_fraction, settings.full_batch_fraction, problem.steps, SCORING[settings.scoring]
-        )
+        self.selector: Selector = by_settings(settings, problem.steps)
+
+    @property
+    def takes_one_pass(self) -> bool:
+        """Whether `terms`, of the student's pass over a batch, is all of its objective."""
+        return type(self).losses is Method.losses
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         """The objective, term by term."""
@@ -88,9 +101,9 @@ class Method(nn.Module):
         """What this method taught to map the student's features into the teacher's space, if anything; it ships, too."""
         return None
 
-    def averaging(self, shipped: Shipped, first: int) -> Averaging:
-        """How weights are averaged; `first` is the first averaged update by the student's settings."""
-        return RunningMean(shipped, first)
+    def averaging(self, shipped: Shipped, students: AveragingSettings, steps: int) -> Averaging:
+        """How weights are averaged over the `steps` of a phase; `students` is what the student's configuration says."""
+        return building.build(self.settings.averaging or students, shipped, steps)
 
     def phases(self) -> tuple[Phase, ...]:
         """In order, the first at step 0."""

@@ -1,19 +1,18 @@
-"""What every method may set: how much of a batch it learns from, and when it stops choosing."""
+"""What every method may set."""
 
-from typing import Literal
+from typing import Any
 
 from pydantic import Field
 
-from pipeline.config import Section
+from pipeline.averaging.settings import AveragingSettings
+from pipeline.selection.settings import SelectionSettings
 
 
-class MethodSettings(Section):
-    """What every method may set: how much of a batch it learns from, and until when it chooses."""
+class MethodSettings(SelectionSettings):
+    """What every method may set: of what it learns, how its weights are averaged, and which methods stand beside it."""
 
-    hard_fraction: float = Field(1.0, gt=0, le=1)
-    """p: the share of a batch, the hardest, that is learnt from; at 1 all of it, and nothing is scored."""
-    full_batch_fraction: float = Field(0.25, ge=0, le=1)
-    """k: the share of the steps, at the end, that learn from whole batches."""
-    scoring: Literal["exact", "half_size", "bfloat16"] = "exact"
-    """How hardness is measured: by a pass as training's own, of pictures of half the side, or in bfloat16; what the last two save
-    and change, `docs/performance.md` says."""
+    averaging: AveragingSettings | None = None
+    """How weights are averaged; without it, as the student's configuration says."""
+    beside: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Other methods and their settings, whose terms join: `{coral: {weight: 1.0}}`. One that has a classification loss of its own
+    puts it in the place of the plain cross-entropy."""

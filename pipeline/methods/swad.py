@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from pipeline.averaging.averaging import Averaging
+from pipeline.averaging.settings import AveragingSettings
 from pipeline.averaging.valley import ValleyMean
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
@@ -31,5 +32,5 @@ class SWAD(Method):
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         return {"cross_entropy": cross_entropy(outputs.logits, batch.labels)}
 
-    def averaging(self, shipped: Shipped, first: int) -> Averaging:  # noqa: ARG002
+    def averaging(self, shipped: Shipped, students: AveragingSettings, steps: int) -> Averaging:  # noqa: ARG002
         return ValleyMean(shipped, self.settings.converged, self.settings.tolerated, self.settings.ratio)

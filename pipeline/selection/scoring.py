@@ -1,4 +1,4 @@
-"""The pass without gradient by which a batch is scored."""
+"""The pass by which a batch is scored: how the student answers, and that it leaves no trace."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.batches import Batch
 from pipeline.student.model import computing_in
 from pipeline.student.norms import batch_norms
 
@@ -35,11 +34,11 @@ def in_bfloat16(predictor: nn.Module, images: Tensor) -> Tensor:
 SCORING: dict[str, Answer] = {"exact": exactly, "half_size": at_half_size, "bfloat16": in_bfloat16}
 
 
-@torch.no_grad()
-def scores(predictor: nn.Module, batch: Batch, answer: Answer) -> Tensor:
-    """(B,) cross-entropies of the current student, normalised as a training pass is; no buffer is left changed."""
-    with untouched_buffers(predictor):
-        return F.cross_entropy(answer(predictor, batch.images), batch.labels, reduction="none")
+@contextmanager
+def scoring(predictor: nn.Module) -> Iterator[None]:
+    """Within, no gradient is kept; normalised as a training pass is, and no buffer is left changed."""
+    with torch.no_grad(), untouched_buffers(predictor):
+        yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Which part of a batch to learn from: the hard samples first, everything at the end (paper section 3.1)."""
+"""Which part of a batch to learn from: by the paper the hard samples first, and everything at the end (section 3.1)."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,33 +8,63 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.batches import Batch
-from pipeline.selection.schedule import is_selecting, kept
-from pipeline.selection.scoring import Answer, scores
+from pipeline.selection.rules import RULES, Score
+from pipeline.selection.schedule import Schedule
+from pipeline.selection.scoring import SCORING, Answer, scoring
+from pipeline.selection.settings import SelectionSettings
 
 
 class Selector(Protocol):
     """A method's rule. `predictor` is the student as the method lets it answer, in training mode."""
 
-    def chosen(self, step: int, predictor: nn.Module, batch: Batch) -> Tensor | None:
-        """(n,) indices of the samples to learn from at update `step` (from 0), or None for the whole batch."""
+    def part(self, step: int, predictor: nn.Module, batch: Batch) -> Batch:
+        """The samples to learn from at update `step` (from 0): the very batch where it does not select."""
+        ...
+
+    def selects(self, step: int) -> bool:
+        """Whether an update leaves out a part of its batch."""
         ...
 
 
 @dataclass(frozen=True)
-class HardestFirst:
-    """The ⌊p · B⌋ of largest cross-entropy while `is_selecting`; at p = 1 the whole batch, and nothing is scored."""
+class ByScore:
+    """What the schedule keeps, of the highest scores; a share of it at random from the others. Nothing is scored where all of a
+    batch is kept."""
 
-    hard_fraction: float
-    full_batch_fraction: float
-    steps: int
+    schedule: Schedule
+    score: Score | None
     answer: Answer
+    random_fraction: float
 
-    def chosen(self, step: int, predictor: nn.Module, batch: Batch) -> Tensor | None:
-        if self.hard_fraction == 1 or not is_selecting(step, self.steps, self.full_batch_fraction):
-            return None
-        return hardest(scores(predictor, batch, self.answer), self.hard_fraction)
+    def part(self, step: int, predictor: nn.Module, batch: Batch) -> Batch:
+        count = self.schedule.kept(step, len(batch))
+        if count == len(batch):
+            return batch
+        order = ranked(self._scores(predictor, batch))
+        best = count - math.floor(count * self.random_fraction)
+        if best == count:
+            return batch.part(order[:count])
+        others = order[best:]
+        drawn = torch.randperm(len(others), device=others.device)[: count - best]
+        return batch.part(torch.cat([order[:best], others[drawn]]))
+
+    def selects(self, step: int) -> bool:
+        return self.schedule.selects(step)
+
+    def _scores(self, predictor: nn.Module, batch: Batch) -> Tensor:
+        if self.score is None:
+            return torch.rand(len(batch), device=batch.labels.device)
+        with scoring(predictor):
+            return self.score(self.answer(predictor, batch.images), batch)
 
 
-def hardest(losses: Tensor, hard_fraction: float) -> Tensor:
-    """(B,) per-sample cross-entropies → (⌊p · B⌋,) indices of the largest, largest first, ties in batch order."""
-    return torch.argsort(losses, descending=True, stable=True)[: kept(len(losses), hard_fraction)]
+def by_settings(settings: SelectionSettings, steps: int) -> ByScore:
+    """The selector that a method's settings describe, for a trial of `steps`."""
+    rule = RULES[settings.select]
+    score = rule.score(settings) if rule.score else None
+    return ByScore(Schedule(settings, steps), score, SCORING[settings.scoring], settings.random_fraction)
+
+
+def ranked(scores: Tensor) -> Tensor:
+    """(B,) → (B,) indices, the largest first, ties in batch order."""
+    return torch.argsort(scores, descending=True, stable=True)

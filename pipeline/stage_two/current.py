@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.progress import warn
-from pipeline.stage_two.materials import Assignment
-from pipeline.trials.files import is_of, read_card, require_files
+from pipeline.stage_two.materials import Assignment, is_of
+from pipeline.trials.files import read_card, require_files
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from pipeline.recorded import store_of_views, wanted_pictures
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.splits import is_out
 from pipeline.stage_two.materials import Materials
+from pipeline.student.building import build
+from pipeline.student.model import Student
 from pipeline.teacher import zero_shot
 from pipeline.training_set import TrainingSet
 from pipeline.views import pixels
@@ -113,15 +115,19 @@ def training_set(
     )
 
 
-def problem(materials: Materials, text: np.ndarray, width: int, sources: int) -> Problem:
+def problem(materials: Materials, text: np.ndarray, student: Student, sources: int) -> Problem:
     """What a method is built for; `text` (P, C, D) as the cache has it."""
+    settings = materials.student.model
     return Problem(
-        width=width,
+        width=student.predictor.width,
         text=class_embeddings(text),
         logit_scale=materials.cache.attributes.logit_scale,
         domains=sources,
         samples=len(materials.samples.rows),
         steps=materials.student.steps,
+        network=lambda answers, seed: (
+            build(settings, classes=answers, embedding=1, size=materials.size, seed=seed).predictor
+        ),
     )
 
 

@@ -1,11 +1,15 @@
 """What the trials of an experiment are made from, and the one rule by which two of them are the same."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import methods
 from pipeline.cache.identity import digest
 from pipeline.cache.reader import TeacherCache
+from pipeline.errors import ConfigError
 from pipeline.matching import open_matching
 from pipeline.methods import METHODS
 from pipeline.methods.settings import MethodSettings
@@ -68,7 +72,7 @@ def configured(dataset: str, student: StudentSettings, size: int, views: int, on
     return {
         "trial": vars(one.key),
         "method": {"name": one.method, "version": METHODS[one.method].version, **one.settings.model_dump(mode="json")},
-        "student": student.model_dump(mode="json", exclude={"workers", "checkpoint_every"}),
+        "student": _written(student),
         "input": {"size": size, "resize": "squash, bilinear", "mean": list(model.mean), "std": list(model.std)},
         "dataset": dataset,
         "views": views,
@@ -77,6 +81,32 @@ def configured(dataset: str, student: StudentSettings, size: int, views: int, on
         "training_version": TRAINING_VERSION,
         "format": FORMAT,
     }
+
+
+def is_of(card: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether a trial was made from what is expected (`made_from`). A setting that its card lacks came after it: the trial went
+    by what is now its default, as a setting that changes numbers otherwise comes with a new version."""
+    now = {**card, **_read_anew(card)}
+    return all(now.get(key) == value for key, value in expected.items())
+
+
+def _read_anew(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings on a card with the keys that there are today; nothing where they are no settings of today's."""
+    try:
+        student = StudentSettings.model_validate_json(json.dumps(card["student"]))
+        told = dict(card["method"])
+        name, version = told.pop("name"), told.pop("version")
+        settings = methods.parse(name, told, "card")
+    except (ValueError, KeyError, TypeError, ConfigError):
+        return {}
+    return {
+        "student": _written(student),
+        "method": {"name": name, "version": version, **settings.model_dump(mode="json")},
+    }
+
+
+def _written(student: StudentSettings) -> dict[str, Any]:
+    return student.model_dump(mode="json", exclude={"workers", "checkpoint_every"})
 
 
 def samples_digest(samples: Samples) -> str:

@@ -45,7 +45,7 @@ def run(
     key = assignment.key
     judged = data.evaluation_set(materials, pictures, key.trial)
     seed = seed_hash(materials.dataset, key.held_out, key.trial)
-    needs = methods.METHODS[assignment.method].needs
+    needs = methods.needs(assignment.method, assignment.settings)
     answers = data.answers(materials, judged, needs)
     learnt_from = data.training_set(materials, answers, judged, sources, needs, seed)
     expected = made_from(materials, assignment)
@@ -110,7 +110,7 @@ def preprocessing(materials: Materials) -> dict[str, Any]:
 def _started(materials: Materials, assignment: Assignment, text: np.ndarray, sources: list[str], seed: int) -> Trial:
     settings, (_, classes, embedding) = materials.student, text.shape
     student = build(settings.model, classes=classes, embedding=embedding, size=materials.size, seed=seed)
-    problem = data.problem(materials, text, student.predictor.width, len(sources))
+    problem = data.problem(materials, text, student, len(sources))
     method = methods.build(assignment.method, assignment.settings, problem, seed)
     return start(student, method, settings, sources, seed, device())
 

@@ -116,7 +116,17 @@ def compared(
 
 def _trial(name: str, values: dict[str, Any], settings: StudentSettings, sizes: Sizes) -> Trial:
     student = build(settings.model, classes=sizes.classes, embedding=WIDTH, size=sizes.size, seed=0)
-    problem = Problem(student.predictor.width, _text(sizes), 100.0, sizes.sources, SAMPLES, settings.steps)
+    problem = Problem(
+        width=student.predictor.width,
+        text=_text(sizes),
+        logit_scale=100.0,
+        domains=sizes.sources,
+        samples=SAMPLES,
+        steps=settings.steps,
+        network=lambda answers, seed: (
+            build(settings.model, classes=answers, embedding=1, size=sizes.size, seed=seed).predictor
+        ),
+    )
     method = methods.build(name, METHODS[name].Settings(**values), problem, 0)
     return start(student, method, settings, [], 0, device())
 

@@ -147,8 +147,3 @@ def read_times(folder: Path) -> dict[str, float]:
         return {name: float(metrics[name]) for name in TIMES}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-def is_of(card: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    """Whether a trial was made from what is expected (`materials.made_from`)."""
-    return all(card.get(key) == value for key, value in expected.items())

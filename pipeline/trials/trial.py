@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from pipeline import optimiser
 from pipeline.averaging.averaging import Averaging
-from pipeline.averaging.settings import first_averaged
 from pipeline.methods.method import Method, Phase
 from pipeline.results import Evaluation
 from pipeline.student.compute import Compute, resolve
@@ -121,9 +120,8 @@ def _of_phase(
         parameter.requires_grad_(phase.learns(name))
     groups = [*_student_groups(student, settings.optimiser), *method.groups(settings.optimiser.lr)]
     ends = [other.first for other in method.phases() if other.first > phase.first] + [settings.steps]
-    averaging = settings.averaging
-    first = first_averaged(ends[0] - phase.first, averaging.start, averaging.start_fraction)
-    return optimiser.build(groups, settings.optimiser), method.averaging(shipped(student, method), first)
+    averaging = method.averaging(shipped(student, method), settings.averaging, ends[0] - phase.first)
+    return optimiser.build(groups, settings.optimiser), averaging
 
 
 def _student_groups(student: Student, settings: optimiser.OptimiserSettings) -> list[dict[str, Any]]:

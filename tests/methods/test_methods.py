@@ -12,14 +12,14 @@ from pipeline.batches import Batch, Outputs
 from pipeline.methods import METHODS, build
 from pipeline.methods.method import Problem
 from pipeline.stage_two.data import CACHE_COLUMNS, FROM_TEXT
-from tests.small_trials import CPU, SAMPLES, data_of, judged, run, started
+from tests.small_trials import CPU, SAMPLES, data_of, judged, predictor_of, run, started
 
 WIDTH, CLASSES, EMBEDDING = 6, 4, 5
 
 
 def made(name, **values):
     text = F.normalize(torch.randn(CLASSES, EMBEDDING, generator=torch.Generator().manual_seed(0)), dim=1)
-    problem = Problem(WIDTH, text, 10.0, domains=3, samples=12, steps=10)
+    problem = Problem(WIDTH, text, 10.0, domains=3, samples=12, steps=10, network=predictor_of(WIDTH))
     return build(name, METHODS[name].Settings(**values), problem, seed=1)
 
 

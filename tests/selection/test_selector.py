@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.batches import Batch
 from pipeline.selection.schedule import is_selecting, kept
 from pipeline.selection.scoring import at_half_size, exactly, in_bfloat16
-from pipeline.selection.selector import HardestFirst, hardest
+from pipeline.selection.selector import by_settings, ranked
+from pipeline.selection.settings import SelectionSettings
 from tests.small_trials import CPU, data_of, judged, started
 
 
@@ -46,7 +47,7 @@ losses = st.lists(st.floats(0, 100, width=32), min_size=1, max_size=60)
 
 @given(losses, st.floats(0.01, 1))
 def test_it_keeps_what_sorting_by_hand_keeps(values, fraction):
-    chosen = hardest(torch.tensor(values), fraction).tolist()
+    chosen = ranked(torch.tensor(values))[: kept(len(values), fraction)].tolist()
     by_hand = sorted(range(len(values)), key=lambda at: (-np.float32(values[at]), at))[
         : max(1, int(fraction * len(values)))
     ]
@@ -60,17 +61,18 @@ def test_scoring_is_by_the_loss_of_a_training_pass_and_leaves_every_buffer():
     )
     batch = Batch(images=torch.randn(8, 3, 2, 2) * 3, labels=torch.arange(8) % 3)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    chosen = HardestFirst(0.5, 0.25, 100, exactly).chosen(0, model.train(), batch)
+    part = by_settings(SelectionSettings(hard_fraction=0.5), 100).part(0, model.train(), batch)
     assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
     # Normalised with the statistics of this batch, as a training pass is.
     with torch.no_grad():
         losses = F.cross_entropy(model(batch.images), batch.labels, reduction="none")
-    assert torch.equal(chosen, losses.argsort(descending=True)[:4])
+    assert torch.equal(part.images, batch.images[losses.argsort(descending=True)[:4]])
 
 
 def test_nothing_is_scored_where_everything_is_kept():
-    assert HardestFirst(1.0, 0.25, 100, exactly).chosen(0, None, None) is None
-    assert HardestFirst(0.5, 0.25, 100, exactly).chosen(76, None, None) is None
+    batch = Batch(labels=torch.arange(8))
+    for fraction, step in ((1.0, 0), (0.5, 76)):
+        assert by_settings(SelectionSettings(hard_fraction=fraction), 100).part(step, None, batch) is batch
 
 
 def test_half_the_size_is_a_pass_of_pictures_of_means():

@@ -1,0 +1,84 @@
+"""A method with others beside it: their terms are summed.
+
+The first says how the student answers, which samples it learns from and how its weights are averaged; those beside it bring
+networks of their own and terms. Of all methods that learn by the plain cross-entropy one such term remains, and none where one
+of them has a classification loss of its own (GroupDRO, Mixup, focal …), which takes its place.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from pipeline.averaging.averaging import Averaging
+from pipeline.averaging.settings import AveragingSettings
+from pipeline.batches import Batch
+from pipeline.methods.method import Method, Phase, Terms
+from pipeline.student.model import Projection, Shipped, Student
+
+PLAIN = "cross_entropy"
+# Of a method what only the first may have.
+_FIRSTS_OWN = ("predictor", "projection", "averaging")
+
+
+class Joined(Method):
+    """`first` with the methods of `beside`, by name."""
+
+    def __init__(self, first: Method, beside: Mapping[str, Method]) -> None:
+        super().__init__(first.settings, first.problem)
+        self.first = first
+        self.beside = nn.ModuleDict(beside)
+        self.selector = first.selector
+
+    def losses(self, student: Student, batch: Batch) -> Terms:
+        members: dict[str, Any] = {"": self.first, **dict(self.beside.items())}
+        outputs = student(batch.images) if any(one.takes_one_pass for one in members.values()) else None
+        found = {
+            name: one.terms(outputs, batch) if one.takes_one_pass else one.losses(student, batch)
+            for name, one in members.items()
+        }
+        own = [name for name, one in members.items() if one.replaces_cross_entropy]
+        joined: Terms = {}
+        for name, terms in found.items():
+            for term, loss in terms.items():
+                if term == PLAIN and name not in own:
+                    if not own:
+                        joined[PLAIN] = loss
+                else:
+                    joined[f"{name}_{term}" if term in joined else term] = loss
+        return joined
+
+    def groups(self, lr: float) -> list[dict[str, Any]]:
+        members: list[Any] = [self.first, *self.beside.values()]
+        return [group for one in members for group in one.groups(lr)]
+
+    def predictor(self, student: Student) -> nn.Module:
+        return self.first.predictor(student)
+
+    def projection(self, student: Student) -> Projection | None:
+        return self.first.projection(student)
+
+    def averaging(self, shipped: Shipped, students: AveragingSettings, steps: int) -> Averaging:
+        return self.first.averaging(shipped, students, steps)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Those of the one that has some of its own, if any."""
+        members: list[Any] = [self.first, *self.beside.values()]
+        return next((one.phases() for one in members if overrides(type(one), "phases")), super().phases())
+
+
+def overrides(method: type[Method], hook: str) -> bool:
+    """Whether a method has a hook of its own."""
+    return getattr(method, hook) is not getattr(Method, hook)
+
+
+def fault(first: type[Method], beside: Mapping[str, type[Method]]) -> str | None:
+    """Why these methods cannot be joined, or None."""
+    for name, one in beside.items():
+        if hooks := [hook for hook in _FIRSTS_OWN if overrides(one, hook)]:
+            return f"`{name}` has its own {hooks[0]}, and so cannot stand beside another method"
+    if len([one for one in (first, *beside.values()) if one.replaces_cross_entropy]) > 1:
+        return "two of these methods put a classification loss of their own in the place of the cross-entropy"
+    if len([one for one in (first, *beside.values()) if overrides(one, "phases")]) > 1:
+        return "two of these methods train in phases of their own"
+    return None
