@@ -15,7 +15,7 @@ test: $(VENV)/installed
 full: $(VENV)/installed
 	scmd run --experiment configs/full.yaml --results results/full --page docs/results.md --jobs 2
 
-# The long form of the fault tests, and every backbone of timm: an hour on two cores.
+# The long form of the fault tests, and every backbone of timm: more than an hour on two cores; a second call goes on.
 faults: $(VENV)/installed
 	python -m tests.faults docs/reliability.md
 

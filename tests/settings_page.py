@@ -103,7 +103,7 @@ def _name(part: object) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value = field.default
+    value = field.get_default(call_default_factory=True)
     return "–" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
 
 

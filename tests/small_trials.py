@@ -12,7 +12,7 @@ from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.optimiser import OptimiserSettings
 from pipeline.student.building import build
-from pipeline.student.model import Predictor
+from pipeline.student.model import Predictor, Student
 from pipeline.student.settings import ModelSettings
 from pipeline.training_set import TrainingSet
 from pipeline.trials.settings import StudentSettings
@@ -70,11 +70,12 @@ def judged(labels=None, seed=0) -> EvaluationSet:
 
 
 def predictor_of(width: int):
-    """As `Problem.network`: predictors of pictures (B, 3, 2, 2) with `width` features, small enough to reckon with."""
+    """As `Problem.network`: students of pictures (B, 3, 2, 2) with `width` features, small enough to reckon with."""
 
-    def network(answers: int, seed: int) -> Predictor:
+    def network(answers: int, seed: int) -> Student:
         torch.manual_seed(seed)
-        return Predictor(nn.Sequential(nn.Flatten(), nn.Linear(12, width)), width, answers, 0.0)
+        predictor = Predictor(nn.Sequential(nn.Flatten(), nn.Linear(12, width)), width, answers, 0.0)
+        return Student(predictor, nn.Linear(width, 1), freeze_statistics=False)
 
     return network
 
@@ -129,7 +130,7 @@ def started(
         domains=2,
         samples=SAMPLES,
         steps=steps,
-        network=lambda answers, seed: build(settings.model, classes=answers, embedding=1, size=16, seed=seed).predictor,
+        network=lambda answers, seed: build(settings.model, classes=answers, embedding=1, size=16, seed=seed).train(),
     )
     method = methods.build(name, METHODS[name].Settings(**values), problem, seed=0)
     return start(student, method, settings, SOURCES, 0, CPU)

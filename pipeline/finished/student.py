@@ -118,9 +118,9 @@ def _built(card: Card, tensors: dict[str, Tensor], projection: dict[str, Tensor]
         domains=len(card.domains),
         samples=1,
         steps=1,
-        network=lambda answers, seed: (
-            build(model, classes=answers, embedding=1, size=card.preprocessing.resize.size, seed=seed).predictor
-        ),
+        network=lambda answers, seed: build(
+            model, classes=answers, embedding=1, size=card.preprocessing.resize.size, seed=seed
+        ).train(),
     )
     settings = {name: value for name, value in card.method.model_dump().items() if name not in ("name", "version")}
     kind = METHODS[card.method.name]

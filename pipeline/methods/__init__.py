@@ -8,35 +8,81 @@ from pipeline import config
 from pipeline.errors import ConfigError
 from pipeline.methods import joined
 from pipeline.methods.active_bias import ActiveBias
+from pipeline.methods.aflac import AFLAC
+from pipeline.methods.cdann import CDANN
 from pipeline.methods.clip_kd import CLIPKD
+from pipeline.methods.coral import CORAL
+from pipeline.methods.crossgrad import CrossGrad
 from pipeline.methods.dann import DANN
+from pipeline.methods.darkrank import DarkRank
+from pipeline.methods.ec_kd import ECKD
 from pipeline.methods.erm import ERM
 from pipeline.methods.fitnet import FitNet
+from pipeline.methods.fnkd import FNKD
+from pipeline.methods.focal import Focal
+from pipeline.methods.group_dro import GroupDRO
+from pipeline.methods.importance_sampling import ImportanceSampling
+from pipeline.methods.importance_weighting import ImportanceWeighting
+from pipeline.methods.irm import IRM
 from pipeline.methods.joined import Joined
 from pipeline.methods.kd import KD
+from pipeline.methods.label_free import LabelFree
+from pipeline.methods.locality import Locality
 from pipeline.methods.method import Method, Problem
+from pipeline.methods.miro import MIRO
+from pipeline.methods.mixup import Mixup
 from pipeline.methods.mldg import MLDG
+from pipeline.methods.mmd import MMD
+from pipeline.methods.moment_matching import MomentMatching
+from pipeline.methods.mutual import Mutual
 from pipeline.methods.pkt import PKT
 from pipeline.methods.rkd import RKD
+from pipeline.methods.rsc import RSC
 from pipeline.methods.scmd import SCMD
 from pipeline.methods.settings import MethodSettings
 from pipeline.methods.swad import SWAD
+from pipeline.methods.unicl import UniCL
 from pipeline.methods.vl2v import VL2V
+from pipeline.methods.vrex import VREx
+from pipeline.methods.xded import XDED
 from pipeline.selection.rules import RULES
 
 METHODS: dict[str, type[Method]] = {
     "active_bias": ActiveBias,
+    "aflac": AFLAC,
+    "cdann": CDANN,
     "clip_kd": CLIPKD,
+    "coral": CORAL,
+    "crossgrad": CrossGrad,
     "dann": DANN,
+    "darkrank": DarkRank,
+    "ec_kd": ECKD,
     "erm": ERM,
     "fitnet": FitNet,
+    "fnkd": FNKD,
+    "focal": Focal,
+    "group_dro": GroupDRO,
+    "importance_sampling": ImportanceSampling,
+    "importance_weighting": ImportanceWeighting,
+    "irm": IRM,
     "kd": KD,
+    "label_free": LabelFree,
+    "locality": Locality,
+    "miro": MIRO,
+    "mixup": Mixup,
     "mldg": MLDG,
+    "mmd": MMD,
+    "moment_matching": MomentMatching,
+    "mutual": Mutual,
     "pkt": PKT,
     "rkd": RKD,
+    "rsc": RSC,
     "scmd": SCMD,
     "swad": SWAD,
+    "unicl": UniCL,
     "vl2v_adip": VL2V,
+    "vrex": VREx,
+    "xded": XDED,
 }
 
 

@@ -18,6 +18,7 @@ class ActiveBias(Method):
     """The cross-entropy, weighed by how uncertain each sample was."""
 
     family = "weights of samples"
+    replaces_cross_entropy = True
     seen: Tensor
     mean: Tensor
     squares: Tensor

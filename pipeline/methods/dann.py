@@ -37,14 +37,7 @@ class DANN(Method):
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__(settings, problem)
-        hidden = self.settings.hidden
-        self.discriminator = nn.Sequential(
-            nn.Linear(problem.width, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, problem.domains),
-        )
+        self.discriminator = discriminator(problem.width, self.settings.hidden, problem.domains)
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         told = self.discriminator(reversed_gradient(outputs.features, self.settings.weight))
@@ -55,6 +48,17 @@ class DANN(Method):
 
     def groups(self, lr: float) -> list[dict[str, Any]]:
         return [{"params": list(self.parameters()), "lr": self.settings.discriminator_lr or lr}]
+
+
+def discriminator(width: int, hidden: int, domains: int) -> nn.Module:
+    """(B, width) → (B, domains), with two hidden layers."""
+    return nn.Sequential(
+        nn.Linear(width, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, domains),
+    )
 
 
 class _Reversal(torch.autograd.Function):

@@ -18,7 +18,7 @@ from pipeline.student.model import Projection, Shipped, Student
 
 PLAIN = "cross_entropy"
 # Of a method what only the first may have.
-_FIRSTS_OWN = ("predictor", "projection", "averaging")
+_FIRSTS_OWN = ("predictor", "averaging", "selection")
 
 
 class Joined(Method):

@@ -16,7 +16,7 @@ from pipeline.averaging.settings import AveragingSettings
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.settings import MethodSettings
 from pipeline.selection.selector import Selector, by_settings
-from pipeline.student.model import Predictor, Projection, Shipped, Student
+from pipeline.student.model import Projection, Shipped, Student
 
 Family = Literal["baseline", "distillation", "weights of samples", "domains", "averaging"]
 # Named, weighted scalars; their sum is the objective.
@@ -27,7 +27,7 @@ Terms = dict[str, Tensor]
 class Problem:
     """What a method is built for: `width` d of the student's features; the cache's unit class embeddings `text` (C, D) and its
     exp(logit scale); the numbers of source domains, of samples in the data set and of steps in the trial. `network` makes one
-    more network as the student's, from the same starting weights: (answers, seed) → predictor."""
+    more network as the student's, from the same starting weights, with other heads: (answers, seed) → a student."""
 
     width: int
     text: Tensor
@@ -35,7 +35,7 @@ class Problem:
     domains: int
     samples: int
     steps: int
-    network: Callable[[int, int], Predictor]
+    network: Callable[[int, int], Student]
 
     @property
     def classes(self) -> int:
@@ -74,7 +74,11 @@ class Method(nn.Module):
         super().__init__()
         self.settings: Any = settings  # of the class that `Settings` names
         self.problem = problem
-        self.selector: Selector = by_settings(settings, problem.steps)
+        self.selector = self.selection()
+
+    def selection(self) -> Selector:
+        """Which samples of a batch it learns from."""
+        return by_settings(self.settings, self.problem.steps)
 
     @property
     def takes_one_pass(self) -> bool:

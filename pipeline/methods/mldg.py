@@ -31,6 +31,7 @@ class MLDG(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    replaces_cross_entropy = True
     updates: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

@@ -1,7 +1,8 @@
 """Probabilistic knowledge transfer (Passalis and Tefas, ECCV 2018): CE + λ1 · mean over i of Σ_{j≠i} p_ij · log(p_ij / q_ij).
 
 p_ij is how near sample j is to sample i among all others of the batch: (cos(v_i, v_j) + 1) / 2 of the teacher's image features v
-(B, D), divided by its sum over j ≠ i; q_ij the same of the student's features f (B, d). There is no projector.
+(B, D), divided by its sum over j ≠ i; q_ij the same of the student's features f (B, d). There is no projector. (The official
+code keeps j = i, and divides by B².)
 """
 
 import torch

@@ -14,9 +14,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.batches import Batch, Outputs
+from pipeline.methods.embedding_predictor import EmbeddingPredictor
 from pipeline.methods.method import Method, Phase, Problem, Terms
 from pipeline.methods.settings import MethodSettings
-from pipeline.student.model import Featurizer, Projection, Student
+from pipeline.student.model import Projection, Student
 
 
 class Settings(MethodSettings):
@@ -26,30 +27,13 @@ class Settings(MethodSettings):
     """The share of the steps in which the projector alone learns (the paper: two equal runs)."""
 
 
-class EmbeddingPredictor(Featurizer):
-    """Pictures → scale · cosine between projected features and class embeddings, (B, C)."""
-
-    text: Tensor
-    scale: Tensor
-
-    def __init__(self, student: Student, projector: nn.Module, text: Tensor, scale: float) -> None:
-        super().__init__(student.predictor.backbone, student.predictor.dropout)
-        self.precision = student.predictor.precision
-        self.projector = projector
-        self.register_buffer("text", text)
-        self.register_buffer("scale", torch.tensor(scale))
-
-    def forward(self, images: Tensor) -> Tensor:
-        embeddings = self.projector(self.features(images))
-        return self.scale * F.normalize(embeddings, dim=1) @ self.text.T
-
-
 class VL2V(Method):
     """Align, distil, and predict by class embeddings."""
 
     family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_features", "text"})
+    version = 2
     text: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
@@ -64,7 +48,7 @@ class VL2V(Method):
         return {"image": -share * image, "text": -(1 - share) * text}
 
     def predictor(self, student: Student) -> nn.Module:
-        return EmbeddingPredictor(student, self.projector, self.text, self.problem.logit_scale)
+        return EmbeddingPredictor(student, self.projector, self.text, torch.tensor(math.log(self.problem.logit_scale)))
 
     def projection(self, student: Student) -> Projection | None:  # noqa: ARG002
         return Projection(self.projector, torch.tensor(math.log(self.problem.logit_scale)))

@@ -20,8 +20,8 @@ class Schedule:
         if step < begin or not is_selecting(step, settings.nominal_steps or self.steps, settings.full_batch_fraction):
             return batch
         length = math.floor(self.steps * settings.anneal)
-        fallen = min(1.0, (step - begin + 1) / (length + 1))
-        return kept(batch, 1 - (1 - settings.hard_fraction) * fallen, settings.floor)
+        left = max(0.0, 1 - (step - begin + 1) / (length + 1))
+        return kept(batch, settings.hard_fraction + (1 - settings.hard_fraction) * left, settings.floor)
 
     def selects(self, step: int) -> bool:
         """Whether the step would leave out a part of a large batch."""

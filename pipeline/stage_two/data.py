@@ -125,9 +125,9 @@ def problem(materials: Materials, text: np.ndarray, student: Student, sources: i
         domains=sources,
         samples=len(materials.samples.rows),
         steps=materials.student.steps,
-        network=lambda answers, seed: (
-            build(settings, classes=answers, embedding=1, size=materials.size, seed=seed).predictor
-        ),
+        network=lambda answers, seed: build(
+            settings, classes=answers, embedding=1, size=materials.size, seed=seed
+        ).train(),
     )
 
 

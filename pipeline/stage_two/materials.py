@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Assignment:
 
     key: TrialKey
     method: str
-    settings: MethodSettings
+    settings: MethodSettings = field(hash=False)  # it may hold other methods' settings, which are a dictionary
 
 
 def gather(

@@ -29,7 +29,7 @@ def told(name: str) -> None:
     show(f"\nfamily: {method.family}; needs: {', '.join(sorted(method.needs)) or 'nothing of the cache'}\n")
     for key, field in method.Settings.model_fields.items():
         meaning = " ".join((field.description or "").split())
-        show(f"{key}: {json.dumps(field.default)}    {meaning}".rstrip())
+        show(f"{key}: {json.dumps(field.get_default(call_default_factory=True))}    {meaning}".rstrip())
 
 
 def said(method: type[Method]) -> list[str]:

@@ -123,9 +123,9 @@ def _trial(name: str, values: dict[str, Any], settings: StudentSettings, sizes: 
         domains=sizes.sources,
         samples=SAMPLES,
         steps=settings.steps,
-        network=lambda answers, seed: (
-            build(settings.model, classes=answers, embedding=1, size=sizes.size, seed=seed).predictor
-        ),
+        network=lambda answers, seed: build(
+            settings.model, classes=answers, embedding=1, size=sizes.size, seed=seed
+        ).train(),
     )
     method = methods.build(name, METHODS[name].Settings(**values), problem, 0)
     return start(student, method, settings, [], 0, device())

@@ -6,9 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.averaging.building import build
+from pipeline.averaging.latest import Latest
 from pipeline.averaging.running_mean import RunningMean
-from pipeline.averaging.settings import first_averaged
+from pipeline.averaging.settings import AveragingSettings, first_averaged
+from pipeline.averaging.valley import ValleyMean
 from pipeline.errors import ConfigError
+from pipeline.student.model import Shipped
+from tests.small_trials import started
 
 
 def updates(model: nn.Module, count: int):
@@ -66,3 +71,49 @@ def test_renewed_statistics_are_those_of_the_pictures():
     average.renew_statistics(images, torch.device("cpu"))
     expected = torch.stack([batch.mean((0, 2, 3)) for batch in images]).mean(0)
     assert torch.allclose(average.model.running_mean, expected, atol=1e-5)
+
+
+# Other rules, by a student's configuration or a method's.
+
+
+def network() -> Shipped:
+    return Shipped(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)), None)
+
+
+def test_no_average_is_the_latest_weights():
+    model = network()
+    latest = build(AveragingSettings(rule="none"), model, 10)
+    for state in updates(model, 3):
+        latest.update()
+        assert all(torch.equal(latest.model.state_dict()[name], value) for name, value in state.items())
+    assert not latest.renews_statistics
+
+
+def test_an_exponential_average_keeps_a_share_of_itself():
+    model = network()
+    average, expected = build(AveragingSettings(rule="ema", decay=0.8), model, 10), None
+    for state in updates(model, 5):
+        average.update()
+        now = state["predictor.0.weight"]
+        expected = now if expected is None else 0.8 * expected + 0.2 * now
+        assert torch.allclose(average.model.state_dict()["predictor.0.weight"], expected, atol=1e-6)
+
+
+def test_a_methods_own_rule_goes_before_the_students():
+    assert isinstance(started("kd", averaging={"rule": "swad"}).averaging, ValleyMean)
+    assert isinstance(started("kd", averaging={"rule": "none"}).averaging, Latest)
+    assert isinstance(started("kd").averaging, RunningMean)
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({}, "set either `start` or `start_fraction`"),
+        ({"start": 3, "start_fraction": 0.5}, "set either `start` or `start_fraction`"),
+        ({"rule": "ema", "start": 3}, "`start` is none of `rule: ema`"),
+        ({"rule": "none", "decay": 0.5}, "`decay` is none of `rule: none`"),
+    ],
+)
+def test_a_rule_takes_its_own_numbers_and_no_others(values, fault):
+    with pytest.raises(ValueError, match=fault):
+        AveragingSettings(**values)

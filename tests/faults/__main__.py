@@ -1,23 +1,29 @@
 """The long form of the fault cases: `make faults` runs all of it on two cores and writes the table of what it found."""
 
+import json
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from pipeline import package
 from pipeline.journal import machine
-from tests.conftest import make_tiny_teacher, ok
+from pipeline.writing import replace_text
+from tests.conftest import configurations, make_tiny_teacher, ok, write_configurations, write_images
 from tests.faults import borders, cases, live, reading, scenes, small, trials
 from tests.faults.scenes import Verdict
 from tests.test_dvc import make_repository
 
 SEEDS = (0, 1)
+# What parts found, so that a second call goes on.
+KEPT = Path("build/faults.json")
 Work = Callable[[Path], Iterator[Verdict]]
 
 
@@ -68,14 +74,23 @@ def _flipped_for_the_command(room: Path) -> Iterator[Verdict]:
 
 
 def _project(room: Path) -> Path:
+    """A folder of images with its configurations and its samples table."""
+    make_tiny_teacher(room / "teacher")
+    write_images(room / "project/images")
+    write_configurations(room / "project", configurations(room / "teacher"))
+    ok("samples", cwd=room / "project")
+    return room / "project"
+
+
+def _live(room: Path, count: int, seed: int) -> Iterator[Verdict]:
+    return live.killed(_project(room), live.TEACHER, count, np.random.default_rng(seed))
+
+
+def _repro(room: Path, count: int, seed: int) -> Iterator[Verdict]:
+    """DVC runs the code of its own folder."""
     make_tiny_teacher(room / "teacher")
     project = make_repository(room / "project", room / "teacher")
-    ok("samples", cwd=project)
-    return project
-
-
-def _live(room: Path, command: tuple[str, ...], count: int, seed: int) -> Iterator[Verdict]:
-    return live.killed(_project(room), command, count, np.random.default_rng(seed))
+    return live.killed(project, live.REPRO, count, np.random.default_rng(seed))
 
 
 def _starved(room: Path) -> Iterator[Verdict]:
@@ -128,8 +143,8 @@ def parts() -> list[Part]:
     todo = [*of_borders()]
     todo += [Part("14 mutated caches", partial(_mutated, count=100_000, seed=seed), seed) for seed in SEEDS]
     todo += [
-        Part("`scmd teacher` killed at random moments", partial(_live, command=live.TEACHER, count=50, seed=0), 0),
-        Part("`dvc repro` killed at random moments", partial(_live, command=live.REPRO, count=20, seed=0), 0),
+        Part("`scmd teacher` killed at random moments", partial(_live, count=50, seed=0), 0),
+        Part("`dvc repro` killed at random moments", partial(_repro, count=20, seed=0), 0),
     ]
     todo += [
         Part("trials killed, in updates and in checkpoints", partial(_trials, name=name, count=34, seed=0), 0)
@@ -168,36 +183,69 @@ def parts() -> list[Part]:
     return todo
 
 
-def _done(part: Part) -> tuple[Part, int, list[str], float]:
-    """(the part, faults injected, silent errors, seconds). Memory serves as its disk: syncing is what is watched."""
-    started, injected, silent = time.monotonic(), 0, []
+@dataclass(frozen=True)
+class Found:
+    """What a part found: faults injected, those that went unnoticed in words, seconds; `broken` where the part itself failed."""
+
+    injected: int
+    silent: tuple[str, ...]
+    seconds: float
+    broken: str = ""
+
+
+def _done(part: Part) -> Found:
+    """Memory serves as its disk: syncing is what is watched."""
+    started, injected, silent, broken = time.monotonic(), 0, [], ""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as room:
-        for verdict in part.work(Path(room)):
-            injected += 1
-            silent += [verdict] if verdict else []
-    return part, injected, silent, time.monotonic() - started
+        try:
+            for verdict in part.work(Path(room)):
+                injected += 1
+                silent += [verdict] if verdict else []
+        except Exception:
+            broken = traceback.format_exc()
+    return Found(injected, tuple(silent), time.monotonic() - started, broken)
+
+
+def _kept(code: str) -> dict[int, Found]:
+    """What an earlier call of the same code found, by the part's number."""
+    if not KEPT.exists():
+        return {}
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))
+    return {int(at): Found(**one) for at, one in kept["found"].items()} if kept["code"] == code else {}
 
 
 def main(page: Path) -> int:
-    """Runs every part, two at a time; the table goes to `page`. Returns the number of silent errors."""
-    started, done = time.monotonic(), []
+    """Runs every part that no earlier call of this code has, two at a time; the table goes to `page` where none broke. Returns
+    the number of silent errors and broken parts."""
+    todo, code = parts(), package.digest()
+    found = _kept(code)
     with ProcessPoolExecutor(2) as pool:
-        for future in as_completed([pool.submit(_done, part) for part in parts()]):
-            part, injected, silent, seconds = future.result()
-            print(f"{part.case}: {injected:,} faults, {len(silent)} silent errors, {seconds:.0f} s", flush=True)
-            for verdict in silent[:5]:
-                print(f"  {verdict}", flush=True)
-            done.append((part, injected, len(silent)))
-    page.write_text(_page(done, time.monotonic() - started), encoding="utf-8")
-    return sum(silent for *_, silent in done)
+        running = {pool.submit(_done, part): at for at, part in enumerate(todo) if at not in found}
+        for future in as_completed(running):
+            at, one = running[future], future.result()
+            print(
+                f"{todo[at].case}: {one.injected:,} faults, {len(one.silent)} silent errors, {one.seconds:.0f} s",
+                flush=True,
+            )
+            print("".join(f"  {said}\n" for said in (*one.silent[:5], one.broken) if said), end="", flush=True)
+            if not one.broken:
+                found[at] = one
+                KEPT.parent.mkdir(exist_ok=True)
+                replace_text(
+                    KEPT, json.dumps({"code": code, "found": {key: asdict(value) for key, value in found.items()}})
+                )
+    broken = len(todo) - len(found)
+    if not broken:
+        page.write_text(_page([(part, found[at]) for at, part in enumerate(todo)]), encoding="utf-8")
+    return broken + sum(len(one.silent) for one in found.values())
 
 
-def _page(done: list[tuple[Part, int, int]], seconds: float) -> str:
+def _page(done: list[tuple[Part, Found]]) -> str:
     rows = []
     for case in dict.fromkeys(part.case for part in parts()):
-        mine = [(part, injected, silent) for part, injected, silent in done if part.case == case]
-        seeds = ", ".join(str(s) for s in sorted({part.seed for part, *_ in mine if part.seed is not None})) or "none"
-        injected, silent = sum(i for _, i, _ in mine), sum(s for *_, s in mine)
+        mine = [(part, one) for part, one in done if part.case == case]
+        seeds = ", ".join(str(s) for s in sorted({part.seed for part, _ in mine if part.seed is not None})) or "none"
+        injected, silent = sum(one.injected for _, one in mine), sum(len(one.silent) for _, one in mine)
         rows.append(f"| {case} | {injected:,} | {silent} | {seeds} |")
     return "\n".join(
         [
@@ -210,7 +258,7 @@ def _page(done: list[tuple[Part, int, int]], seconds: float) -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            f"Made by `make faults` in {seconds / 60:.0f} minutes, two at a time, on {machine()}.",
+            f"Made by `make faults`: {sum(one.seconds for _, one in done) / 3600:.1f} hours of one core, on {machine()}.",
             "",
         ]
     )

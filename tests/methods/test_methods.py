@@ -9,38 +9,10 @@ from hypothesis import strategies as st
 
 from pipeline import training
 from pipeline.batches import Batch, Outputs
-from pipeline.methods import METHODS, build
-from pipeline.methods.method import Problem
+from pipeline.methods import METHODS
 from pipeline.stage_two.data import CACHE_COLUMNS, FROM_TEXT
-from tests.small_trials import CPU, SAMPLES, data_of, judged, predictor_of, run, started
-
-WIDTH, CLASSES, EMBEDDING = 6, 4, 5
-
-
-def made(name, **values):
-    text = F.normalize(torch.randn(CLASSES, EMBEDDING, generator=torch.Generator().manual_seed(0)), dim=1)
-    problem = Problem(WIDTH, text, 10.0, domains=3, samples=12, steps=10, network=predictor_of(WIDTH))
-    return build(name, METHODS[name].Settings(**values), problem, seed=1)
-
-
-def said(count=8, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    return Outputs(
-        torch.randn(count, WIDTH, generator=random, requires_grad=True),
-        torch.randn(count, CLASSES, generator=random),
-        torch.randn(count, EMBEDDING, generator=random),
-        torch.tensor(2.6),
-    )
-
-
-def cross_entropies(logits, labels):
-    """(B,) float64, by the definition."""
-    z = logits.detach().double().numpy()
-    return np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), labels.numpy()]
-
-
-LABELS = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
-
+from tests.small_outputs import EMBEDDING, LABELS, WIDTH, cross_entropies, made, said, unit
+from tests.small_trials import CPU, SAMPLES, data_of, judged, run, started
 
 # FitNet: teacher features, and a head of its own.
 
@@ -71,10 +43,6 @@ def test_fitnets_head_learns_with_the_student_and_is_not_shipped():
 
 
 # RKD, PKT, CLIP-KD: relations within a batch.
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def huber(one: np.ndarray, other: np.ndarray) -> float:

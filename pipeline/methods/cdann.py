@@ -1,0 +1,42 @@
+"""Class-conditional adversarial training (CIDDG; Li et al., ECCV 2018; as DomainBed's CDANN): CE + weighed CE of domains.
+
+The discriminator sees the reversed features f (B, d) plus an embedding of the label, so that it tells domains apart within a
+class; each sample weighs as one of its class's share, w_i ∝ 1 / (how many of the batch have its label), of sum 1. No teacher.
+"""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import nn
+
+from pipeline.batches import Batch, Outputs
+from pipeline.losses import cross_entropy
+from pipeline.methods import dann
+from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.settings import MethodSettings
+
+
+class CDANN(Method):
+    """The cross-entropy, and a discriminator of domains within classes whose gradient reaches the features reversed."""
+
+    family = "domains"
+    Settings = dann.Settings
+    needs = frozenset({"domains"})
+
+    def __init__(self, settings: MethodSettings, problem: Problem) -> None:
+        super().__init__(settings, problem)
+        self.discriminator = dann.discriminator(problem.width, self.settings.hidden, problem.domains)
+        self.classes = nn.Embedding(problem.classes, problem.width)
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        reversed_features = dann.reversed_gradient(outputs.features, self.settings.weight)
+        told = self.discriminator(reversed_features + self.classes(batch.labels))
+        weights = 1 / (batch.labels[:, None] == batch.labels[None]).sum(1)
+        losses = F.cross_entropy(told, batch.domains, reduction="none")
+        return {
+            "cross_entropy": cross_entropy(outputs.logits, batch.labels),
+            "domain": (weights * losses).sum() / weights.sum(),
+        }
+
+    def groups(self, lr: float) -> list[dict[str, Any]]:
+        return [{"params": list(self.parameters()), "lr": self.settings.discriminator_lr or lr}]

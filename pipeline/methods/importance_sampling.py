@@ -1,0 +1,84 @@
+"""Importance sampling by the gradient's norm (Katharopoulos and Fleuret, ICML 2018): mean over what is drawn of w_i · CE_i.
+
+Of a batch of B samples b = ⌊p · B⌋ are drawn with replacement, with probabilities p_i in proportion to ‖softmax(z_i) − y_i‖₂,
+which bounds the gradient's norm; w_i = 1 / (B · p_i) keeps the mean unbiased. It does so where the gain τ in variance is above
+`threshold`, τ = (1 − ‖p − u‖² / ‖p‖²)^(−½) with u uniform; elsewhere b are drawn evenly. No teacher.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.batches import Batch, Outputs
+from pipeline.methods.method import Method, Terms
+from pipeline.methods.settings import MethodSettings
+from pipeline.selection.schedule import Schedule
+from pipeline.selection.scoring import SCORING, Answer, scoring
+from pipeline.selection.selector import Selector
+
+
+class Settings(MethodSettings):
+    """How much is drawn, and from when by importance."""
+
+    hard_fraction: float = Field(1 / 3, gt=0, le=1)
+    """p: the share of a batch that is drawn."""
+    threshold: float = Field(1.0, ge=1)
+    """τ from which samples are drawn by importance; at 1 always."""
+
+
+class ImportanceSampling(Method):
+    """The cross-entropy, of samples that were drawn by how much they would move the weights."""
+
+    family = "weights of samples"
+    Settings = Settings
+    replaces_cross_entropy = True
+
+    def selection(self) -> Selector:
+        schedule = Schedule(self.settings, self.problem.steps)
+        return ByImportance(schedule, SCORING[self.settings.scoring], self.settings.threshold)
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        losses = F.cross_entropy(outputs.logits, batch.labels, reduction="none")
+        weights = getattr(batch, "weights", None)
+        return {"weighted": (losses if weights is None else weights * losses).mean()}
+
+
+@dataclass(frozen=True)
+class ByImportance:
+    """Draws what the schedule keeps, and says how each weighs."""
+
+    schedule: Schedule
+    answer: Answer
+    threshold: float
+
+    def part(self, step: int, predictor: nn.Module, batch: Batch) -> Batch:
+        count = self.schedule.kept(step, len(batch))
+        if count == len(batch):
+            return batch
+        with scoring(predictor):
+            probabilities = importance(self.answer(predictor, batch.images), batch.labels)
+        if gain(probabilities) < self.threshold:
+            probabilities = torch.full_like(probabilities, 1 / len(batch))
+        drawn = torch.multinomial(probabilities, count, replacement=True)
+        return batch.part(drawn, weights=1 / (len(batch) * probabilities[drawn]))
+
+    def selects(self, step: int) -> bool:
+        return self.schedule.selects(step)
+
+
+def importance(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, C), (B,) → (B,), of sum 1; even where no sample would move anything."""
+    norms = (logits.softmax(1) - F.one_hot(labels, logits.shape[1])).norm(dim=1)
+    total = norms.sum()
+    return norms / total if total > 0 else torch.full_like(norms, 1 / len(norms))
+
+
+def gain(probabilities: Tensor) -> float:
+    """τ of (B,): 1 where all are alike."""
+    uniform = 1 / len(probabilities)
+    away, size = (probabilities - uniform).square().sum(), probabilities.square().sum()
+    return 1 / math.sqrt(max(1 - float(away / size), 1e-12))

@@ -1,0 +1,61 @@
+"""Invariant risk minimisation (IRMv1; Arjovsky et al., 2019): mean over domains of R_d + λ · ‖∇_w R_d(w · z)‖².
+
+w = 1 is a factor of the logits z. The squared gradient is estimated without bias as the product of those of two halves of a
+domain's samples, every second one (DomainBed); a domain with one sample has none. Until `anneal_steps` λ is 1; there the
+optimiser begins anew. No teacher.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.batches import Batch, Outputs
+from pipeline.losses import cross_entropy
+from pipeline.methods.grouping import groups
+from pipeline.methods.method import Method, Phase, Problem, Terms
+from pipeline.methods.settings import MethodSettings
+from pipeline.methods.vrex import annealed
+
+
+class Settings(MethodSettings):
+    """The penalty."""
+
+    weight: float = Field(100.0, ge=0)
+    """λ, after the first steps."""
+    anneal_steps: int = Field(500, ge=0)
+    """Steps with λ = 1."""
+
+
+class IRM(Method):
+    """The domains' mean risk, and how far each is from having the best scale of the logits."""
+
+    family = "domains"
+    Settings = Settings
+    needs = frozenset({"domains"})
+    replaces_cross_entropy = True
+    updates: Tensor
+
+    def __init__(self, settings: MethodSettings, problem: Problem) -> None:
+        super().__init__(settings, problem)
+        self.register_buffer("updates", torch.tensor(0))
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        weight = self.settings.weight if self.updates >= self.settings.anneal_steps else 1.0
+        self.updates += 1
+        parts = [(outputs.logits[part], batch.labels[part]) for part in groups(batch.domains)]
+        risks = [cross_entropy(logits, labels) for logits, labels in parts]
+        penalties = [penalty(logits, labels) for logits, labels in parts]
+        return {"risk": torch.stack(risks).mean(), "invariance": weight * torch.stack(penalties).mean()}
+
+    def phases(self) -> tuple[Phase, ...]:
+        return annealed(self.settings.anneal_steps, self.problem.steps)
+
+
+def penalty(logits: Tensor, labels: Tensor) -> Tensor:
+    """(n, C), (n,) → ()."""
+    if len(labels) < 2:
+        return logits.sum() * 0
+    scale = torch.ones((), device=logits.device, requires_grad=True)
+    halves = [cross_entropy(logits[at::2] * scale, labels[at::2]) for at in (0, 1)]
+    one, other = (torch.autograd.grad(loss, scale, create_graph=True)[0] for loss in halves)
+    return one * other

@@ -1,0 +1,46 @@
+"""Moment matching between source domains (M3SDA; Peng et al., ICCV 2019), without the target: CE + weight · Σ over k of 1, 2.
+
+Of each k the mean over pairs of domains of ‖E[f_i^k] − E[f_j^k]‖₂, with f^k the student's features (n, d) to the k-th power,
+element by element. No teacher.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.batches import Batch, Outputs
+from pipeline.losses import cross_entropy
+from pipeline.methods.grouping import groups, mean_over_pairs
+from pipeline.methods.method import Method, Terms
+from pipeline.methods.settings import MethodSettings
+
+ORDERS = (1, 2)
+
+
+class Settings(MethodSettings):
+    """The objective's weight."""
+
+    weight: float = Field(0.5, ge=0)
+    """Of the distances."""
+
+
+class MomentMatching(Method):
+    """The cross-entropy, and how far the domains' first two moments are apart."""
+
+    family = "domains"
+    Settings = Settings
+    needs = frozenset({"domains"})
+
+    def terms(self, outputs: Outputs, batch: Batch) -> Terms:
+        parts = [outputs.features[part] for part in groups(batch.domains)]
+        found = [mean_over_pairs([part**order for part in parts], between_means) for order in ORDERS]
+        return {
+            "cross_entropy": cross_entropy(outputs.logits, batch.labels),
+            "moments": self.settings.weight * torch.stack(found).sum(),
+        }
+
+
+def between_means(one: Tensor, other: Tensor) -> Tensor:
+    """(n, d), (m, d) → (), the length of the difference of means; its gradient is 0 where they are the same."""
+    squares = (one.mean(0) - other.mean(0)).square().sum()
+    return torch.where(squares > 0, squares, 1).sqrt() * (squares > 0)

@@ -1,0 +1,156 @@
+"""A method beside another: whose terms count, which cross-entropy remains, and what cannot be joined."""
+
+import pytest
+import torch
+
+from pipeline import methods, training
+from pipeline.batches import Batch, Outputs
+from pipeline.errors import ConfigError
+from pipeline.methods import METHODS
+from pipeline.methods.joined import overrides
+from pipeline.trials import snapshot
+from tests.small_outputs import CLASSES, EMBEDDING, LABELS, made, said
+from tests.small_trials import CPU, assert_same_end, data_of, judged, run, started
+
+DOMAINS = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])
+REGULARISERS = [name for name, one in METHODS.items() if one.family == "domains"]
+
+
+class Said(torch.nn.Module):
+    """In a student's place: says the same whatever it sees."""
+
+    def forward(self, _: torch.Tensor) -> Outputs:
+        return said()
+
+
+def everything(method) -> Batch:
+    random = torch.Generator().manual_seed(3)
+    return Batch(
+        images=torch.zeros(8, 3, 2, 2),
+        labels=LABELS,
+        domains=DOMAINS,
+        teacher_logits=torch.randn(8, CLASSES, generator=random),
+        teacher_features=torch.randn(8, EMBEDDING, generator=random),
+        text=method.problem.text,
+        rows=torch.arange(8),
+    )
+
+
+def losses(name: str, **values) -> dict[str, float]:
+    method = made(name, **values)
+    return {term: loss.item() for term, loss in method.losses(Said(), everything(method)).items()}
+
+
+def test_the_terms_of_both_are_there_and_the_cross_entropy_once():
+    alone, beside = losses("kd"), losses("coral", weight=0.5)
+    joined = losses("kd", beside={"coral": {"weight": 0.5}})
+    assert joined == pytest.approx({**alone, "correlations": beside["correlations"]})
+
+
+def test_a_classification_loss_of_its_own_takes_the_place_of_the_cross_entropy():
+    joined = losses("kd", beside={"focal": {"gamma": 2.0}})
+    assert joined == pytest.approx({"distillation": losses("kd")["distillation"], **losses("focal")})
+
+
+def test_the_official_focal_variant_is_scmd_beside_which_the_focal_loss_stands():
+    joined = losses("scmd", beside={"focal": {}})
+    expected = losses("scmd")
+    del expected["cross_entropy"]
+    assert joined == pytest.approx({**expected, **losses("focal")})
+
+
+def test_terms_of_one_name_keep_apart():
+    joined = losses("clip_kd", beside={"fitnet": {}})
+    assert joined.keys() == {"cross_entropy", "features", "relations", "fitnet_features"}
+
+
+@pytest.mark.parametrize("name", REGULARISERS)
+@pytest.mark.parametrize("first", ["kd", "scmd"])
+def test_every_domain_regulariser_can_stand_beside_kd_and_scmd(first, name):
+    """In a trial, whose batch carries what both need and nothing else."""
+    trial = run(first, steps=2, hard_fraction=1.0, beside={name: {}})
+    terms = trial.history[-1].terms
+    assert "distillation" in terms
+    alone = run(name, steps=2).history[-1].terms
+    assert alone.keys() <= terms.keys()
+    if METHODS[name].replaces_cross_entropy:
+        assert "cross_entropy" not in terms.keys() - alone.keys()
+
+
+def test_a_method_of_several_passes_stands_beside_one_of_one():
+    trial = started("kd", beside={"mldg": {}}, batch_norm="frozen")
+    batch = next(data_of(judged(), "kd", beside={"mldg": {}}).stream(0, 1, 0, CPU))
+    terms = trial.method.losses(trial.student.train(), batch)
+    assert list(terms) == ["distillation", "meta_train", "meta_test"]
+    alone = started("mldg", batch_norm="frozen")
+    expected = alone.method.losses(alone.student.train(), batch)
+    assert all(terms[name].item() == pytest.approx(loss.item(), rel=1e-5) for name, loss in expected.items())
+
+
+def test_networks_of_the_one_beside_learn_too():
+    before = started("kd", beside={"dann": {}}).method.beside["dann"].discriminator[0].weight.clone()
+    trial = run("kd", beside={"dann": {}})
+    assert not torch.equal(trial.method.beside["dann"].discriminator[0].weight, before)
+
+
+def test_the_first_says_what_is_learnt_from_and_the_other_when_the_optimiser_begins_anew():
+    trial = started("scmd", beside={"vrex": {"anneal_steps": 2}}, steps=4)
+    assert trial.method.selector.selects(0)
+    assert [phase.first for phase in trial.method.phases()] == [0, 2]
+
+
+def test_a_joined_trial_that_was_written_down_ends_as_if_it_had_not_stopped(tmp_path):
+    values = {"steps": 4, "beside": {"group_dro": {}, "coral": {}}}
+    of, data = judged(), data_of(judged(), "kd", beside=values["beside"])
+    whole = run("kd", **values)
+    half = started("kd", **values)
+    training.advance(half, data, of, 2)
+    snapshot.write(half, tmp_path / "trial", {})
+    again = started("kd", **values)
+    snapshot.read_into(again, tmp_path / "trial", {})
+    training.train(again, data, of)
+    assert_same_end(again, whole)
+
+
+@pytest.mark.parametrize(
+    ("first", "values", "said_of_it"),
+    [
+        ("kd", {"beside": {"magic": {}}}, "`beside` names `magic`, which is no method (known: "),
+        ("kd", {"beside": {"coral": {"weigth": 1.0}}}, "`beside.coral`: `weigth` is not a key here"),
+        (
+            "kd",
+            {"beside": {"coral": {"hard_fraction": 0.5}}},
+            "`hard_fraction` is set for the method that `coral` stands",
+        ),
+        ("kd", {"beside": {"swad": {}}}, "`swad` has its own averaging, and so cannot stand beside another method"),
+        ("kd", {"beside": {"vl2v_adip": {}}}, "`vl2v_adip` has its own predictor"),
+        ("kd", {"beside": {"importance_sampling": {}}}, "`importance_sampling` has its own selection"),
+        (
+            "focal",
+            {"beside": {"mixup": {}}},
+            "two of these methods put a classification loss of their own in the place",
+        ),
+        ("vl2v_adip", {"beside": {"irm": {}}}, "two of these methods train in phases of their own"),
+        ("erm", {"select": "distillation"}, "`select: distillation` needs a method with `lambda1`, and `erm` has none"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused_in_one_sentence(first, values, said_of_it):
+    with pytest.raises(ConfigError) as refused:
+        methods.parse(first, values, "here")
+    assert str(refused.value).startswith("here: ")
+    assert said_of_it in str(refused.value)
+
+
+def test_settings_of_what_stands_beside_are_written_out():
+    settings = methods.parse("kd", {"beside": {"coral": {}}}, "here")
+    assert settings.beside == {"coral": {"weight": 1.0}}
+
+
+def test_a_batch_carries_what_the_first_the_rule_and_those_beside_need():
+    settings = methods.parse("erm", {"hard_fraction": 0.5, "select": "divergence", "beside": {"unicl": {}}}, "here")
+    assert methods.needs("erm", settings) == {"teacher_logits", "text"}
+
+
+def test_hooks_are_told_from_the_plain_ones():
+    assert overrides(METHODS["swad"], "averaging")
+    assert not overrides(METHODS["erm"], "averaging")
