@@ -3,6 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+# The term of this name is the plain mean of what is learnt from, whatever the method.
+CROSS_ENTROPY = "cross_entropy"
+
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """(B, C), (B,) int64 → (), the mean of −log softmax(z)[y]."""

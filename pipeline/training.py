@@ -17,8 +17,10 @@ from pipeline.batches import Batch
 from pipeline.engine.workers import exhaust, in_order
 from pipeline.errors import InputError
 from pipeline.evaluation import EvaluationSet, Predictions, accuracies, counted, predict, validation_loss
-from pipeline.progress import detail, track
+from pipeline.losses import CROSS_ENTROPY
+from pipeline.progress import detail, track, warn
 from pipeline.results import Evaluation, is_better, validation
+from pipeline.selection.collapse import LONG
 from pipeline.training_set import TrainingSet
 from pipeline.trials.settings import StudentSettings
 from pipeline.trials.trial import Chosen, Trial, exchange_random_state
@@ -96,11 +98,23 @@ def _advance_one(
     np.add.at(trial.drawn, data.drawn(number)[0], 1)
     if _is_evaluated(trial.settings, number):
         before = trial.seconds_evaluating
+        say_of_collapse(trial)
         evaluation = evaluate(trial, data, judged, number, pictures)
         if is_better(evaluation, trial.chosen.evaluation if trial.chosen else None, trial.sources):
             choose(trial, evaluation)
         trial.averaging.observe(evaluation.validation_loss)
         detail(f"step {number}: {state(trial)}; evaluated in {trial.seconds_evaluating - before:.1f} s")
+
+
+def say_of_collapse(trial: Trial) -> None:
+    """Warns once, at the first evaluation after it was noticed."""
+    if trial.collapse.noticed and not trial.said_of_collapse:
+        trial.said_of_collapse = True
+        warn(
+            f"the selected samples' cross-entropy has stayed at ln C = {trial.collapse.level:.2f} for {LONG} steps: the student "
+            "gives every class the same probability, and does not learn; set `select_from: 0.25` or a larger `hard_fraction` "
+            "in the method's settings (docs/selection.md)"
+        )
 
 
 def state(trial: Trial) -> str:
@@ -133,6 +147,8 @@ def learn(trial: Trial, batch: Batch) -> None:
     for name, loss in losses.items():
         one_more = torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
         trial.sums[name] = trial.sums.get(name, torch.zeros_like(one_more)) + one_more
+    if learnt is not batch and CROSS_ENTROPY in losses:
+        trial.collapse.saw(losses[CROSS_ENTROPY])
     trial.averaging.update()
 
 

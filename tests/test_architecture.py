@@ -36,8 +36,12 @@ ROOMS = {
     "methods": {"averaging", "batches", "losses", "selection", "student"},
     "evaluation": {"batches", "views"},
     "results": set(),
-    "trials": {"averaging", "evaluation", "methods", "optimiser", "results", "samples", "student", "teacher"},
-    "training": {"batches", "engine", "evaluation", "optimiser", "results", "training_set", "trials"},
+    "trials": {
+        *("averaging", "evaluation", "methods", "optimiser", "results", "samples", "selection", "student", "teacher"),
+    },
+    "training": {
+        *("batches", "engine", "evaluation", "losses", "optimiser", "results", "selection", "training_set", "trials"),
+    },
     "experiment": {"methods", "samples", "selection", "student", "teacher", "trials"},
     "stage_one": {"cache", "engine", "matching", "provenance", "recorded", "replay", "samples", "teacher", "views"},
     "stage_two": {

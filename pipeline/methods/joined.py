@@ -13,10 +13,10 @@ from torch import nn
 from pipeline.averaging.averaging import Averaging
 from pipeline.averaging.settings import AveragingSettings
 from pipeline.batches import Batch
+from pipeline.losses import CROSS_ENTROPY
 from pipeline.methods.method import Method, Phase, Terms
 from pipeline.student.model import Projection, Shipped, Student
 
-PLAIN = "cross_entropy"
 # Of a method what only the first may have.
 _FIRSTS_OWN = ("predictor", "averaging", "selection")
 
@@ -41,9 +41,9 @@ class Joined(Method):
         joined: Terms = {}
         for name, terms in found.items():
             for term, loss in terms.items():
-                if term == PLAIN and name not in own:
+                if term == CROSS_ENTROPY and name not in own:
                     if not own:
-                        joined[PLAIN] = loss
+                        joined[CROSS_ENTROPY] = loss
                 else:
                     joined[f"{name}_{term}" if term in joined else term] = loss
         return joined

@@ -8,6 +8,12 @@ from pipeline.trials.key import TrialKey
 ZERO_SHOT, AVERAGE = "teacher zero-shot", "average"
 # Held-out domain → method (first the teacher) → trial number → accuracy.
 Accuracies = dict[str, dict[str, dict[int, float]]]
+# What tables put beside a cell of which a trial collapsed, and what it means.
+MARK = "†"
+MEANING = (
+    f"{MARK} a trial of this cell collapsed: for some time its student gave every class the same probability on what was "
+    "selected (docs/selection.md)."
+)
 
 
 def accuracies(
@@ -24,3 +30,9 @@ def accuracies(
         whole = set.intersection(*(set(column) for column in columns))
         found[AVERAGE][name] = {n: sum(column[n] for column in columns) / len(columns) for n in sorted(whole)}
     return found
+
+
+def collapsed(metrics: Mapping[TrialKey, Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """Held-out domain (and `average`) and method of those cells of which a trial collapsed."""
+    cells = {(key.held_out, key.method) for key, one in metrics.items() if one.get("collapsed")}
+    return cells | {(AVERAGE, method) for _, method in cells}

@@ -1,9 +1,9 @@
 """The first table of the page: held-out domain × method, means with intervals, and what is printed bold."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pipeline.report.accuracies import AVERAGE, ZERO_SHOT, Accuracies
+from pipeline.report.accuracies import AVERAGE, MARK, ZERO_SHOT, Accuracies
 from pipeline.report.intervals import ahead_of_all, interval
 
 
@@ -24,20 +24,23 @@ class Headline:
     rows: dict[str, list[Cell]]
 
 
-def headline(found: Accuracies) -> Headline:
-    """Bold is a method whose paired difference from every other has a 95 % interval above zero."""
+def headline(found: Accuracies, collapsed: Collection[tuple[str, str]] = ()) -> Headline:
+    """Bold is a method whose paired difference from every other has a 95 % interval above zero; `collapsed` cells are marked."""
     rows = {}
     for domain, columns in found.items():
         if domain == AVERAGE and len(found) == 2:
             continue
         ahead = ahead_of_all({name: values for name, values in columns.items() if name != ZERO_SHOT})
-        rows[domain] = [_cell(values, bold=name == ahead) for name, values in columns.items()]
+        rows[domain] = [
+            _cell(values, bold=name == ahead, mark=f" {MARK}" if (domain, name) in collapsed else "")
+            for name, values in columns.items()
+        ]
     return Headline(list(next(iter(found.values()))), rows)
 
 
-def _cell(values: Mapping[int, float], *, bold: bool) -> Cell:
+def _cell(values: Mapping[int, float], *, bold: bool, mark: str) -> Cell:
     found = interval(list(values.values()))
     if found is None:
         return Cell("–", -1.0, bold)
     half = "" if found.half is None else f" ± {100 * found.half:.1f}"
-    return Cell(f"{100 * found.mean:.1f}{half} ({found.n})", found.mean, bold)
+    return Cell(f"{100 * found.mean:.1f}{half} ({found.n}){mark}", found.mean, bold)

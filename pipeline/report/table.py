@@ -1,16 +1,18 @@
 """Trials → one table: per held-out domain and on average, each method's accuracy with its number of trials."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
-from pipeline.report.accuracies import Accuracies
+from pipeline.report.accuracies import MARK, Accuracies
 
 _PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
     """\
 {{ about }}
+
+{{ verdict }}
 
 {% for leak in leaks %}
 **Leak:** {{ leak }}.
@@ -40,34 +42,41 @@ class Cell:
     mean: float
     error: float
     trials: int
+    collapsed: bool = False
 
     def __str__(self) -> str:
         spread = f" ± {100 * self.error:.1f}" if self.trials > 1 else ""
-        return f"{100 * self.mean:.1f}{spread} ({self.trials})"
+        mark = f" {MARK}" if self.collapsed else ""
+        return f"{100 * self.mean:.1f}{spread} ({self.trials}){mark}"
 
 
-def cell(values: Sequence[float]) -> Cell | None:
+def cell(values: Sequence[float], *, collapsed: bool = False) -> Cell | None:
     """None where there is no trial."""
     if not values:
         return None
     mean = sum(values) / len(values)
     variance = sum((value - mean) ** 2 for value in values) / len(values)
-    return Cell(mean, math.sqrt(variance / len(values)), len(values))
+    return Cell(mean, math.sqrt(variance / len(values)), len(values), collapsed)
 
 
-def tabulate(found: Accuracies) -> dict[str, dict[str, Cell | None]]:
-    """Held-out domain (then `average`) → method (first the teacher) → cell."""
+def tabulate(found: Accuracies, collapsed: Collection[tuple[str, str]] = ()) -> dict[str, dict[str, Cell | None]]:
+    """Held-out domain (then `average`) → method (first the teacher) → cell; `collapsed` names those that are marked."""
     return {
-        domain: {name: cell(list(values.values())) for name, values in columns.items()}
+        domain: {
+            name: cell(list(values.values()), collapsed=(domain, name) in collapsed) for name, values in columns.items()
+        }
         for domain, columns in found.items()
     }
 
 
-def page(about: str, leaks: list[str], table: dict[str, dict[str, Cell | None]], missing: list[str]) -> str:
-    """The table as Markdown, below a line that says of what it is and those of leaks, above the lines of what is missing."""
+def page(
+    about: str, verdict: str, leaks: list[str], table: dict[str, dict[str, Cell | None]], missing: list[str]
+) -> str:
+    """The table as Markdown, below lines that say of what it is, what it shows and where pictures leak, above those of what is
+    missing."""
     methods = list(next(iter(table.values())))
     rows = [{"name": name, "cells": [str(c) if c else "–" for c in cells.values()]} for name, cells in table.items()]
-    return _PAGE.render(about=about, leaks=leaks, methods=methods, rows=rows, missing=missing)
+    return _PAGE.render(about=about, verdict=verdict, leaks=leaks, methods=methods, rows=rows, missing=missing)
 
 
 def gap_lines(done: int, wanted: int, outdated: int, command: str) -> list[str]:

@@ -123,6 +123,7 @@ def _metrics(trial: Trial, judged: EvaluationSet, zero_shot: ZeroShot, key: Tria
         "accuracy": evaluation.accuracies[f"{key.held_out}_in"],
         "validation": validation(evaluation, trial.sources),
         "step": evaluation.step,
+        "collapsed": trial.collapse.noticed,
         "images_drawn": int(trial.drawn.sum()),
         "images_learnt_from": int(trial.selected.sum()),
         "teacher_zero_shot": float((zero_shot.answers == judged.labels)[there].mean()),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import InputError
 from pipeline.progress import say, show
 from pipeline.report import outcome, page, table, tidy, told
-from pipeline.report.accuracies import AVERAGE, ZERO_SHOT, Accuracies, accuracies
+from pipeline.report.accuracies import AVERAGE, MEANING, ZERO_SHOT, Accuracies, accuracies, collapsed
 from pipeline.report.details import details
 from pipeline.report.headline import headline
 from pipeline.report.verdict import sentence
@@ -39,14 +39,15 @@ def run(plan: Plan, results: Path) -> Accuracies:
         raise InputError(
             f"{results}: no finished trial of this experiment here; run `{plan.command('students', results)}` first"
         )
-    found = accuracies({one.key: one.card["metrics"] for one in outcomes}, matrix.held_out, matrix.method)
-    cells = table.tabulate(found)
+    metrics = {one.key: one.card["metrics"] for one in outcomes}
+    found, marked = accuracies(metrics, matrix.held_out, matrix.method), collapsed(metrics)
+    cells = table.tabulate(found, marked)
     counts = len(outcomes), len(assignments), len(standing.outdated)
-    gaps = [*table.gap_lines(*counts, plan.command("students", results)), *damaged]
+    gaps = [*table.gap_lines(*counts, plan.command("students", results)), *damaged, *([MEANING] if marked else [])]
     about = ", ".join(f"{name} {said}" for name, said in _about(plan, "`").items())
     leaks = list(judging.leaks(materials.samples.rows, matrix.held_out))
-    text = table.page(f"{about[0].upper()}{about[1:]}.", leaks, cells, gaps)
-    shown = _page(plan, materials, results, outcomes, found, leaks, gaps)
+    shown = _page(plan, materials, results, outcomes, found, marked, leaks, gaps)
+    text = table.page(f"{about[0].upper()}{about[1:]}.", shown.verdict, leaks, cells, gaps)
     files = {
         "report.md": text,
         "report.json": json.dumps(table.plain(cells), indent=1) + "\n",
@@ -102,6 +103,7 @@ def _page(
     results: Path,
     outcomes: list[Outcome],
     found: Accuracies,
+    marked: set[tuple[str, str]],
     leaks: list[str],
     gaps: list[str],
 ) -> Page:
@@ -113,7 +115,7 @@ def _page(
         title=f"{plan.experiment.dataset}: {', '.join(matrix.method)}",
         about=_about(plan),
         verdict=sentence({name: average[name] for name in matrix.method}, average[ZERO_SHOT], matrix.held_out),
-        headline=headline(found),
+        headline=headline(found, marked),
         leaks=leaks,
         gaps=gaps,
         groups=groups,

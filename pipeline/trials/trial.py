@@ -12,6 +12,7 @@ from pipeline import optimiser
 from pipeline.averaging.averaging import Averaging
 from pipeline.methods.method import Method, Phase
 from pipeline.results import Evaluation
+from pipeline.selection.collapse import Collapse
 from pipeline.student.compute import Compute, resolve
 from pipeline.student.model import Shipped, Student
 from pipeline.trials.settings import StudentSettings
@@ -29,7 +30,7 @@ class Chosen:
 @dataclass
 class Trial:
     """Before update `step`. `drawn` and `selected` (samples,) count how often a sample was drawn, and learnt from; the latter on
-    the device, where it is known.
+    the device, where it is known. `collapse` watches what selecting updates learn from.
 
     `sums` has of each loss term, since the last evaluation, its sum and of how many steps; `random` is the state of the
     generators that dropout and methods draw from: several trials can share a process and none sees another.
@@ -46,12 +47,14 @@ class Trial:
     drawn: np.ndarray
     selected: Tensor
     compute: Compute
+    collapse: Collapse
     step: int = 0
     history: list[Evaluation] = field(default_factory=list)
     chosen: Chosen | None = None
     sums: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
     seconds_evaluating: float = 0.0
+    said_of_collapse: bool = False
 
     @property
     def predictor(self) -> nn.Module:
@@ -97,7 +100,10 @@ def start(
         random = _random_state(device)
     drawn = np.zeros(method.problem.samples, np.int64)
     selected = torch.zeros(len(drawn), dtype=torch.int64, device=device)
-    return Trial(student, method, settings, sources, device, optimizer, averaging, random, drawn, selected, compute)
+    collapse = Collapse(method.problem.classes, device)
+    return Trial(
+        student, method, settings, sources, device, optimizer, averaging, random, drawn, selected, compute, collapse
+    )
 
 
 def _random_state(device: torch.device) -> list[Tensor]:

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from pipeline.report import table
-from pipeline.report.accuracies import accuracies
+from pipeline.report.accuracies import accuracies, collapsed
+from pipeline.report.headline import headline
 from pipeline.trials.key import TrialKey
 
 
@@ -49,8 +50,9 @@ def test_a_gap_is_named_with_what_is_left_out_and_the_command_that_fills_it():
 
 def test_the_page_is_a_markdown_table():
     cells = tabulated({("a", "erm", 0): 0.25}, ["a"], ["erm", "kd"])
-    about, _, *lines = table.page("Data set `a`.", [], cells, []).splitlines()
+    about, _, verdict, _, *lines = table.page("Data set `a`.", "It shows this.", [], cells, []).splitlines()
     assert about == "Data set `a`."
+    assert verdict == "It shows this."
     assert lines[0] == "| held out | teacher zero-shot | erm | kd |"
     assert lines[2] == "| a | 90.0 (1) | 25.0 (1) | – |"
     assert lines[3] == "| average | 90.0 (1) | 25.0 (1) | – |"
@@ -59,3 +61,20 @@ def test_the_page_is_a_markdown_table():
 def test_the_metrics_are_the_tables_in_per_cent():
     cells = tabulated({("a", "erm", 0): 0.25004, ("a", "erm", 1): 0.5}, ["a"], ["erm", "kd"])
     assert table.plain(cells)["a"] == {"teacher zero-shot": 90.0, "erm": 37.5}
+
+
+def test_a_cell_of_which_a_trial_collapsed_is_marked_in_every_table():
+    metrics = {
+        TrialKey("s", "a", method, 0, 0): {"accuracy": 0.5, "teacher_zero_shot": 0.9, "collapsed": fell}
+        for method, fell in (("kd", False), ("scmd", True))
+    }
+    del metrics[TrialKey("s", "a", "kd", 0, 0)]["collapsed"]  # a trial from before it was watched for
+    found, marked = accuracies(metrics, ["a"], ["kd", "scmd"]), collapsed(metrics)
+    cells = table.tabulate(found, marked)
+    assert {name: str(cell) for name, cell in cells["a"].items()} == {
+        "teacher zero-shot": "90.0 (1)",
+        "kd": "50.0 (1)",
+        "scmd": "50.0 (1) †",
+    }
+    assert str(cells["average"]["scmd"]) == "50.0 (1) †"
+    assert [cell.text for cell in headline(found, marked).rows["a"]] == ["90.0 (1)", "50.0 (1)", "50.0 (1) †"]

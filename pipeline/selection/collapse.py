@@ -1,0 +1,38 @@
+"""Whether a student that learns from the hardest samples alone has ended as one that gives every class the same probability.
+
+Of all answers to samples of which the worst are asked, the even one is the safest: its cross-entropy is ln C on any of them, and
+training that only sees the worst stays there.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+# Updates whose mean is looked at; how many of them in a row, and how near to ln C, make a collapse.
+WINDOW, LONG, NEAR = 50, 200, 0.02
+
+
+class Collapse:
+    """Watches the cross-entropy of what selecting updates learn from. Asks a GPU nothing until `noticed` is read.
+
+    `state` is all that it remembers: sum and count of the window, updates in a row near ln C, and the most there were.
+    """
+
+    def __init__(self, classes: int, device: torch.device) -> None:
+        self.level = math.log(classes)
+        self.state = torch.zeros(4, dtype=torch.float64, device=device)
+
+    def saw(self, loss: Tensor) -> None:
+        """() of one more selecting update."""
+        total, count, flat, most = self.state + torch.stack([loss.double(), *self.state.new_tensor([1, 0, 0])])
+        near = (total / count - self.level).abs() <= NEAR * self.level
+        full = count >= WINDOW
+        flat = torch.where(full, torch.where(near, flat + count, 0), flat)
+        kept = (~full).double()
+        self.state = torch.stack([total * kept, count * kept, flat, torch.maximum(most, flat)])
+
+    @property
+    def noticed(self) -> bool:
+        """Whether it has happened, at any time until now."""
+        return bool(self.state[3] >= LONG)

@@ -1,0 +1,60 @@
+"""A student that answers alike to everything is noticed, and told once; one that learns is not."""
+
+import math
+
+import pytest
+import torch
+
+from pipeline import training
+from pipeline.selection import collapse
+from pipeline.selection.collapse import LONG, WINDOW, Collapse
+from tests.small_trials import CPU, data_of, judged, run, started
+
+
+def noticed(losses, classes=20) -> bool:
+    watch = Collapse(classes, CPU)
+    for loss in losses:
+        watch.saw(torch.tensor(loss))
+    return watch.noticed
+
+
+LEVEL = math.log(20)
+
+
+def test_a_loss_that_stays_at_the_even_answers_is_a_collapse():
+    assert noticed([LEVEL] * LONG)
+    assert noticed([LEVEL + 0.3 * (-1) ** at for at in range(LONG)])  # each batch differs, their mean does not
+
+
+def test_one_that_passes_by_or_stays_elsewhere_is_none():
+    assert not noticed([LEVEL] * (LONG - WINDOW))
+    assert not noticed([LEVEL] * (LONG - WINDOW) + [2.0] * WINDOW + [LEVEL] * (LONG - WINDOW))
+    assert not noticed([4.0 - at / 100 for at in range(400)])
+    assert not noticed([2.7] * 1000)
+
+
+def test_it_stays_noticed_when_the_whole_batches_at_the_end_mend_it():
+    assert noticed([LEVEL] * LONG + [0.5] * 500)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    for name, value in (("WINDOW", 2), ("LONG", 4), ("NEAR", 0.5)):
+        monkeypatch.setattr(collapse, name, value)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_trial_says_so_once_and_its_metrics_carry_it(capsys):
+    trial = run("scmd", steps=12, every=2)
+    assert trial.collapse.noticed
+    said = capsys.readouterr().err
+    assert said.count("the selected samples' cross-entropy has stayed at ln C = 1.10") == 1
+    assert "`select_from: 0.25`" in said
+
+
+@pytest.mark.usefixtures("quick")
+def test_whole_batches_are_not_watched():
+    assert not run("scmd", steps=12, hard_fraction=1.0).collapse.noticed
+    trial = started("scmd", steps=12, select_from=0.9)
+    training.advance(trial, data_of(judged(), "scmd"), judged(), 10)
+    assert trial.collapse.state.tolist() == [0, 0, 0, 0]
