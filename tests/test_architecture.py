@@ -32,6 +32,7 @@ ROOMS = {
     "averaging": {"student"},
     "optimiser": set(),
     "weights": set(),
+    "domainbed": set(),
     "student": {"batches", "weights"},
     "methods": {"averaging", "batches", "losses", "selection", "student"},
     "evaluation": {"batches", "views"},
