@@ -71,11 +71,14 @@ def make_pixels(plan: Plan, workers: int | None = None) -> None:
     pixels.run(plan, workers)
 
 
-def train(plan: Plan, held_out: str, method: str, trial: int = 0, results: Path = RESULTS) -> Path:
-    """Stage two, one trial, current or not; returns its folder. Raises the errors of what it opens before the first step."""
+def train(
+    plan: Plan, held_out: str, method: str, trial: int = 0, results: Path = RESULTS, hparams_seed: int = 0
+) -> Path:
+    """Stage two, one trial, current or not; returns its folder. `hparams_seed` 0 takes the settings as they are written, others
+    draw them as DomainBed does. Raises the errors of what it opens before the first step."""
     from pipeline.stages import student
 
-    return student.run(plan, results, plan.experiment.key(held_out, method, trial))
+    return student.run(plan, results, plan.experiment.key(held_out, method, trial, hparams_seed))
 
 
 def train_all(plan: Plan, results: Path = RESULTS, jobs: int | None = None, cluster: Cluster | None = None) -> None:
@@ -85,6 +88,14 @@ def train_all(plan: Plan, results: Path = RESULTS, jobs: int | None = None, clus
 
     with _where(None, jobs, cluster) as (_, runner):
         students.run(plan, results, runner)
+
+
+def foretell_trials(plan: Plan, results: Path = RESULTS, jobs: int | None = None) -> None:
+    """Says which trials of the experiment would run and how long it would take; runs none. Raises what opening the cache raises:
+    steps are timed with it."""
+    from pipeline.stages import students
+
+    students.foretell(plan, results, jobs)
 
 
 def run_all(
@@ -102,12 +113,12 @@ def run_all(
         run.run(plan, results, page, engine, runner, workers)
 
 
-def write_report(plan: Plan, results: Path = RESULTS) -> Accuracies:
+def write_report(plan: Plan, results: Path = RESULTS, sweep: Path | None = None) -> Accuracies:
     """Writes table, page and plots; returns accuracy (0 to 1) by held-out domain, method and trial number. Raises InputError
     where no trial is current."""
     from pipeline.stages import report
 
-    return report.run(plan, results)
+    return report.run(plan, results, sweep)
 
 
 def open_cache(folder: Path | str) -> TeacherCache:

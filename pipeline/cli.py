@@ -57,6 +57,10 @@ Workers = Annotated[
     ),
 ]
 Results = Annotated[Path, typer.Option(help="Where students and the report go.")]
+PlanTrials = Annotated[
+    bool,
+    typer.Option("--plan", help="Say which trials would run and how long, by a few timed steps of each; run none."),
+]
 Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Trials that run at the same time; by default one a GPU, or one a core, 8 at most."),
@@ -210,11 +214,14 @@ def student(
     held_out: Annotated[str, typer.Option(help="The domain that training never sees.")],
     method: Annotated[str, typer.Option(help="A name under the experiment's `methods`.")],
     trial: Annotated[int, typer.Option(min=0, help="Seed of split, initial weights and data order.")] = 0,
+    hparams: Annotated[
+        int, typer.Option(min=0, help="Hyperparameter seed: 0 for the settings as written, others draw them.")
+    ] = 0,
     experiment_file: ExperimentFile = DEFAULT,
     results: Results = RESULTS,
 ) -> None:
     """Stage two, one trial: train a student against the cache and measure it. No teacher is loaded."""
-    api.train(api.load_experiment(experiment_file), held_out, method, trial, results)
+    api.train(api.load_experiment(experiment_file), held_out, method, trial, results, hparams)
     say_how_to_keep("students", experiment_file, results)
 
 
@@ -226,17 +233,27 @@ def students(
     engine: EngineOption = EngineName.local,
     address: Address = None,
     gpus_per_trial: GpusPerTrial = None,
+    plan: PlanTrials = False,
 ) -> None:
     """Stage two, the whole experiment: run every trial that is not current, side by side."""
+    if plan:
+        api.foretell_trials(rehearsed(experiment_file, results), results, jobs)
+        return
     cluster = _cluster(engine, address, gpus_per_trial, jobs)
     api.train_all(rehearsed(experiment_file, results), results, jobs, cluster)
     say_how_to_keep("students", experiment_file, results)
 
 
 @app.command()
-def report(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS) -> None:
+def report(
+    experiment_file: ExperimentFile = DEFAULT,
+    results: Results = RESULTS,
+    domainbed: Annotated[
+        Path | None, typer.Option(help="A DomainBed sweep's output folder, whose runs of this data set join the table.")
+    ] = None,
+) -> None:
     """The table of all finished trials of an experiment."""
-    api.write_report(api.load_experiment(experiment_file), results)
+    api.write_report(api.load_experiment(experiment_file), results, domainbed)
 
 
 @app.command()
@@ -251,8 +268,12 @@ def run(
     engine: EngineOption = EngineName.local,
     address: Address = None,
     gpus_per_trial: GpusPerTrial = None,
+    plan: PlanTrials = False,
 ) -> None:
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
+    if plan:
+        api.foretell_trials(rehearsed(experiment_file, results), results, jobs)
+        return
     cluster = _cluster(engine, address, gpus_per_trial, jobs)
     api.run_all(rehearsed(experiment_file, results), results, page, jobs, workers, cluster)
     say_how_to_keep("samples teacher pixels students report", experiment_file, results)

@@ -47,6 +47,7 @@ ROOMS = {
     "stage_one": {"cache", "engine", "matching", "provenance", "recorded", "replay", "samples", "teacher", "views"},
     "stage_two": {
         *(
+            "batches",
             "cache",
             "engine",
             "evaluation",
@@ -60,7 +61,7 @@ ROOMS = {
         ),
         *("samples", "student", "teacher", "training", "training_set", "trials", "views"),
     },
-    "report": {"cache", "samples", "trials"},
+    "report": {"cache", "domainbed", "samples", "trials"},
     "finished": {
         "batches",
         "cache",

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from pipeline import cli, package
-from pipeline.methods import METHODS
+from pipeline.methods import METHODS, NAMED
 from tests.conftest import ENVIRONMENT, ROOT, alive, change, hear_interrupts, ok, process_scmd, refused, run_scmd
 
 HEAVY = ("torch", "torchvision", "timm", "open_clip", "faiss")
@@ -184,12 +184,13 @@ def test_what_needs_an_extra_says_which(tmp_path):
 
 def test_methods_are_listed_with_family_needs_and_source_and_told_one_by_one():
     listed = ok("methods", cwd=ROOT).splitlines()
-    assert [line.split()[0] for line in listed[1:]] == list(METHODS)
-    assert all(re.search(r"\S  +\S.*  +\S.*[.:=]", line) for line in listed[1:])
+    assert [line.split()[0] for line in listed[1:]] == [*METHODS, *NAMED]
+    assert all(re.search(r"\S  +\S.*  +\S.*[.:=]", line) for line in listed[1 : len(METHODS) + 1])
     assert (
-        "rkd          distillation        teacher_features        Relational knowledge distillation (Park"
+        "rkd                   distillation        teacher_features        Relational knowledge distillation (Park"
         in "\n".join(listed)
     )
+    assert "`scmd` with {" in ok("methods", "scmd_official", cwd=ROOT)
     for name in METHODS:
         told = ok("methods", name, cwd=ROOT)
         assert all(f"\n{key}: " in told for key in METHODS[name].Settings.model_fields)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline import methods, package
 from pipeline.config import Section
 from pipeline.errors import ConfigError
-from pipeline.methods import METHODS
+from pipeline.methods import METHODS, NAMED
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.names import fault_of_folder
 from pipeline.trials.key import TrialKey
@@ -36,8 +36,11 @@ class Matrix(Section):
     """Names under `methods`."""
     trial: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     """Numbers that seed split, initial weights and data order."""
+    hparams: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    """Hyperparameter seeds: 0 is the settings as they are written, others draw from DomainBed's ranges (docs/choosing.md); tables
+    show of each trial the one of the highest validation accuracy."""
 
-    @field_validator("held_out", "method", "trial")
+    @field_validator("held_out", "method", "trial", "hparams")
     @classmethod
     def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if twice := [value for value in values if values.count(value) > 1]:
@@ -106,16 +109,17 @@ class Experiment(Section):
             raise ConfigError(f"method `{name}` has no settings under `methods` ({', '.join(self.methods)} have)")
         return parse_method(name, self.methods[name])
 
-    def key(self, held_out: str, method: str, trial: int) -> TrialKey:
-        """Of a trial with the settings as they are written, which is hyperparameter seed 0."""
-        return TrialKey(self.student, held_out, method, 0, trial)
+    def key(self, held_out: str, method: str, trial: int, hparams_seed: int = 0) -> TrialKey:
+        """Of a trial, by default with the settings as they are written."""
+        return TrialKey(self.student, held_out, method, hparams_seed, trial)
 
     def trials(self) -> list[TrialKey]:
         """All of one trial number before the next."""
         matrix = self.matrix
         return [
-            self.key(domain, method, number)
+            self.key(domain, method, number, seed)
             for number in matrix.trial
+            for seed in matrix.hparams
             for domain in matrix.held_out
             for method in matrix.method
         ]
@@ -128,7 +132,7 @@ def parse_method(name: str, values: dict[str, Any]) -> tuple[str, MethodSettings
             f"method name `{name}`: letters, digits, `_`, `+` and `-` make a name, as it is a folder's, too"
         )
     method = values.get("method", name)
-    if not isinstance(method, str) or method not in METHODS:
-        raise ConfigError(f"method `{method}` is unknown (known: {', '.join(METHODS)})")
-    settings = {key: value for key, value in values.items() if key != "method"}
+    if not isinstance(method, str) or method not in {**METHODS, **NAMED}:
+        raise ConfigError(f"method `{method}` is unknown (known: {', '.join([*METHODS, *NAMED])})")
+    method, settings = methods.named(method, {key: value for key, value in values.items() if key != "method"})
     return method, methods.parse(method, settings, name)

@@ -85,6 +85,19 @@ METHODS: dict[str, type[Method]] = {
     "xded": XDED,
 }
 
+# Names for settings that are known under one: (method, its settings).
+NAMED: dict[str, tuple[str, dict[str, Any]]] = {
+    # The released code, SeanLeng1/SCMD at f07068b: selection ends by 5000 steps whatever the length, EoA's average begins with
+    # update 299; its other values are the method's own defaults.
+    "scmd_official": ("scmd", {"nominal_steps": 5000, "averaging": {"rule": "sma", "start": 300}}),
+}
+
+
+def named(name: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The method that a name stands for, and its settings with those that come with the name; what is written goes before."""
+    method, given = NAMED.get(name, (name, {}))
+    return method, {**given, **values}
+
 
 def parse(name: str, values: dict[str, Any], where: str) -> MethodSettings:
     """The settings of a method, those of methods beside it written out. Raises ConfigError, which begins with `where`."""

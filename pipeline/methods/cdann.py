@@ -4,7 +4,7 @@ The discriminator sees the reversed features f (B, d) plus an embedding of the l
 class; each sample weighs as one of its class's share, w_i ∝ 1 / (how many of the batch have its label), of sum 1. No teacher.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import nn
@@ -13,6 +13,7 @@ from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods import dann
 from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.ranges import Range, Ranges, power, whole_power
 from pipeline.methods.settings import MethodSettings
 
 
@@ -22,6 +23,11 @@ class CDANN(Method):
     family = "domains"
     Settings = dann.Settings
     needs = frozenset({"domains"})
+    ranges: ClassVar[Ranges] = {
+        "weight": Range("lambda", power(10, -2, 2)),
+        "hidden": Range("mlp_width", whole_power(2, 6, 10)),
+        "discriminator_lr": Range("lr_d", power(10, -5, -3.5)),
+    }
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__(settings, problem)

@@ -4,6 +4,8 @@ A pair's penalty is mean((μ_i − μ_j)²) + mean((C_i − C_j)²), with μ (d,
 of the student's features of a domain; a domain of which a batch has one sample has a mean alone. No teacher.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -12,6 +14,7 @@ from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.grouping import groups, mean_over_pairs
 from pipeline.methods.method import Method, Terms
+from pipeline.methods.ranges import Range, Ranges, power
 from pipeline.methods.settings import MethodSettings
 
 
@@ -28,6 +31,7 @@ class CORAL(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    ranges: ClassVar[Ranges] = {"weight": Range("mmd_gamma", power(10, -1, 1))}
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         parts = [outputs.features[part] for part in groups(batch.domains)]

@@ -5,7 +5,7 @@ and weighed by λ, so that the features learn not to tell. No teacher. (DomainBe
 single step through a gradient reversal layer.)
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.ranges import Range, Ranges, power, whole_power
 from pipeline.methods.settings import MethodSettings
 
 
@@ -34,6 +35,11 @@ class DANN(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    ranges: ClassVar[Ranges] = {
+        "weight": Range("lambda", power(10, -2, 2)),
+        "hidden": Range("mlp_width", whole_power(2, 6, 10)),
+        "discriminator_lr": Range("lr_d", power(10, -5, -3.5)),
+    }
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__(settings, problem)

@@ -4,6 +4,8 @@ W maps the student's features f (B, d) onto the teacher's image features v (B, D
 bias, and is used in training alone.
 """
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
@@ -11,6 +13,7 @@ from torch import nn
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.ranges import SCMD_CODE, Range, Ranges, uniform
 from pipeline.methods.settings import MethodSettings
 
 # The official code's start: uniform between minus and plus this.
@@ -30,6 +33,8 @@ class FitNet(Method):
     family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_features"})
+    ranges: ClassVar[Ranges] = {"lambda1": Range("lambda1", uniform(0.5, 1))}
+    student_ranges = SCMD_CODE
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__(settings, problem)

@@ -5,6 +5,8 @@ their sum, so that the domains that go worst weigh most; they start equal. A dom
 teacher.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -12,6 +14,7 @@ from torch import Tensor
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.ranges import Range, Ranges, power
 from pipeline.methods.settings import MethodSettings
 
 
@@ -29,6 +32,7 @@ class GroupDRO(Method):
     Settings = Settings
     needs = frozenset({"domains"})
     replaces_cross_entropy = True
+    ranges: ClassVar[Ranges] = {"eta": Range("groupdro_eta", power(10, -3, -1))}
     shares: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

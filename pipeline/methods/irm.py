@@ -5,6 +5,8 @@ domain's samples, every second one (DomainBed); a domain with one sample has non
 optimiser begins anew. No teacher.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -13,6 +15,7 @@ from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.grouping import groups
 from pipeline.methods.method import Method, Phase, Problem, Terms
+from pipeline.methods.ranges import Range, Ranges, power, whole_power
 from pipeline.methods.settings import MethodSettings
 from pipeline.methods.vrex import annealed
 
@@ -33,6 +36,10 @@ class IRM(Method):
     Settings = Settings
     needs = frozenset({"domains"})
     replaces_cross_entropy = True
+    ranges: ClassVar[Ranges] = {
+        "weight": Range("irm_lambda", power(10, -1, 5)),
+        "anneal_steps": Range("irm_penalty_anneal_iters", whole_power(10, 0, 4)),
+    }
     updates: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

@@ -14,6 +14,7 @@ from pipeline.averaging import building
 from pipeline.averaging.averaging import Averaging
 from pipeline.averaging.settings import AveragingSettings
 from pipeline.batches import Batch, Outputs
+from pipeline.methods.ranges import DOMAINBED, Ranges
 from pipeline.methods.settings import MethodSettings
 from pipeline.selection.selector import Selector, by_settings
 from pipeline.student.model import Projection, Shipped, Student
@@ -62,13 +63,16 @@ class Phase:
 class Method(nn.Module):
     """`family` is the kind of what it adds to the cross-entropy; `needs` names the fields of `Batch` that it reads besides
     pictures and labels; `replaces_cross_entropy` says that its classification loss is not the plain mean, so that beside another
-    method it takes that one's place; `version` goes up when its numbers change."""
+    method it takes that one's place; `version` goes up when its numbers change. Hyperparameter seeds draw
+    from `ranges` its own settings, from `student_ranges` the student's."""
 
     family: ClassVar[Family]
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
     needs: ClassVar[frozenset[str]] = frozenset()
     replaces_cross_entropy: ClassVar[bool] = False
     version: ClassVar[int] = 1
+    ranges: ClassVar[Ranges] = {}
+    student_ranges: ClassVar[Ranges] = DOMAINBED
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__()

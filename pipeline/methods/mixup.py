@@ -5,6 +5,8 @@ the loss is the mean over pairs of m · CE(z, y_i) + (1 − m) · CE(z, y_j). Of
 has; a batch of one domain is mixed with itself. No teacher.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -13,6 +15,7 @@ from pipeline.batches import Batch
 from pipeline.losses import cross_entropy
 from pipeline.methods.grouping import groups
 from pipeline.methods.method import Method, Terms
+from pipeline.methods.ranges import Range, Ranges, power
 from pipeline.methods.settings import MethodSettings
 from pipeline.student.model import Student
 
@@ -31,6 +34,7 @@ class Mixup(Method):
     Settings = Settings
     needs = frozenset({"domains"})
     replaces_cross_entropy = True
+    ranges: ClassVar[Ranges] = {"alpha": Range("mixup_alpha", power(10, -1, 1))}
 
     def losses(self, student: Student, batch: Batch) -> Terms:
         parts = groups(batch.domains)

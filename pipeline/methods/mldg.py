@@ -4,6 +4,8 @@ F is the mean cross-entropy on the meta-train domains of a batch, G that on its 
 batch has less than two images on either side, as batch norm needs, the objective is F on all of it. No teacher.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -12,6 +14,7 @@ from torch.func import functional_call
 from pipeline.batches import Batch
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Problem, Terms
+from pipeline.methods.ranges import Range, Ranges, power
 from pipeline.methods.settings import MethodSettings
 from pipeline.student.model import Student
 
@@ -32,6 +35,7 @@ class MLDG(Method):
     Settings = Settings
     needs = frozenset({"domains"})
     replaces_cross_entropy = True
+    ranges: ClassVar[Ranges] = {"beta": Range("mldg_beta", power(10, -1, 1))}
     updates: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

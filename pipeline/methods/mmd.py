@@ -5,6 +5,8 @@ domains, k(x, y) = Σ_γ exp(−γ · ‖x − y‖²) over seven widths. No tea
 out, as in DomainBed.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -13,6 +15,7 @@ from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.grouping import groups, mean_over_pairs
 from pipeline.methods.method import Method, Terms
+from pipeline.methods.ranges import Range, Ranges, power
 from pipeline.methods.settings import MethodSettings
 
 # γ of the Gaussian kernels, DomainBed's.
@@ -32,6 +35,7 @@ class MMD(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    ranges: ClassVar[Ranges] = {"weight": Range("mmd_gamma", power(10, -1, 1))}
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         parts = [outputs.features[part] for part in groups(batch.domains)]

@@ -5,6 +5,8 @@ Of the projected features P f (B, D) and the teacher's image features v (B, D), 
 of all triples (i, j, k). Weights as the official SCMD code has them.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -13,6 +15,7 @@ from torch import Tensor
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Terms
+from pipeline.methods.ranges import SCMD_CODE, Range, Ranges, uniform
 from pipeline.methods.settings import MethodSettings
 
 # Features that are closer count as the same: their direction is none.
@@ -36,6 +39,12 @@ class RKD(Method):
     family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_features"})
+    ranges: ClassVar[Ranges] = {
+        "lambda1": Range("lambda1", uniform(0.5, 1)),
+        "distance_weight": Range("w_dist", uniform(20, 25)),
+        "angle_weight": Range("w_angle", uniform(30, 50)),
+    }
+    student_ranges = SCMD_CODE
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         settings = self.settings

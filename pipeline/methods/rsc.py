@@ -5,6 +5,8 @@ they are whose softmax(z)_y falls least by it, all but the top `batch_drop`. The
 what is left. No teacher.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from pipeline.batches import Batch
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Terms
+from pipeline.methods.ranges import Range, Ranges, uniform
 from pipeline.methods.settings import MethodSettings
 from pipeline.student.model import Student
 
@@ -31,6 +34,10 @@ class RSC(Method):
     family = "domains"
     Settings = Settings
     replaces_cross_entropy = True
+    ranges: ClassVar[Ranges] = {
+        "feature_drop": Range("rsc_f_drop_factor", uniform(0, 0.5)),
+        "batch_drop": Range("rsc_b_drop_factor", uniform(0, 0.5)),
+    }
 
     def losses(self, student: Student, batch: Batch) -> Terms:
         features, classifier = student.predictor.features(batch.images), student.predictor.classifier

@@ -4,11 +4,14 @@ L = CE(z, y) + λ1 · T² · KL(softmax(t/T) ‖ softmax(z/T)) + λ2 · T² · K
 c = exp(s) · normalize(projector(f)) · Eᵀ
 """
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy, cross_modal_logits, distillation
 from pipeline.methods.method import Method, Terms
+from pipeline.methods.ranges import SCMD_CODE, Range, Ranges, one_of, uniform
 from pipeline.methods.settings import MethodSettings
 from pipeline.student.model import Projection, Student
 
@@ -32,6 +35,14 @@ class SCMD(Method):
     family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_logits", "text"})
+    ranges: ClassVar[Ranges] = {
+        "lambda1": Range("lambda1", uniform(0.5, 1)),
+        "lambda2": Range("lambda2", uniform(0.5, 1)),
+        "temperature": Range("temperature", uniform(2, 5)),
+        "full_batch_fraction": Range("last_k_epoch", uniform(0.2, 0.4)),
+        "hard_fraction": Range("worst_case_p", one_of(0.2, 0.25, 0.3)),
+    }
+    student_ranges = SCMD_CODE
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         settings, teacher = self.settings, batch.teacher_logits

@@ -4,6 +4,8 @@ R_d is the mean cross-entropy of a domain's samples; the variance is that of the
 the optimiser begins anew, as the loss leaps (DomainBed). No teacher.
 """
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -12,6 +14,7 @@ from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.grouping import groups
 from pipeline.methods.method import Method, Phase, Problem, Terms
+from pipeline.methods.ranges import Range, Ranges, power, whole_power
 from pipeline.methods.settings import MethodSettings
 
 
@@ -31,6 +34,10 @@ class VREx(Method):
     Settings = Settings
     needs = frozenset({"domains"})
     replaces_cross_entropy = True
+    ranges: ClassVar[Ranges] = {
+        "weight": Range("vrex_lambda", power(10, -1, 5)),
+        "anneal_steps": Range("vrex_penalty_anneal_iters", whole_power(10, 0, 4)),
+    }
     updates: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

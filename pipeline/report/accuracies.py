@@ -1,6 +1,7 @@
 """Cards → accuracy by held-out domain, method and trial number, with the average over domains: what every table is made from."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.trials.key import TrialKey
@@ -17,15 +18,25 @@ MEANING = (
 
 
 def accuracies(
-    metrics: Mapping[TrialKey, Mapping[str, Any]], held_out: Sequence[str], methods: Sequence[str]
+    metrics: Mapping[TrialKey, Mapping[str, Any]],
+    held_out: Sequence[str],
+    methods: Sequence[str],
+    others: Mapping[str, Mapping[str, Mapping[int, float]]] = MappingProxyType({}),
 ) -> Accuracies:
-    """`average` is the mean over held-out domains of the trial numbers that have all of them."""
-    found: Accuracies = {domain: {name: {} for name in (ZERO_SHOT, *methods)} for domain in held_out}
+    """`average` is the mean over held-out domains of the trial numbers that have all of them; `others` are columns from
+    elsewhere: name → held-out domain → trial number → accuracy."""
+    found: Accuracies = {
+        domain: {
+            **{name: {} for name in (ZERO_SHOT, *methods)},
+            **{name: dict(columns.get(domain, {})) for name, columns in others.items()},
+        }
+        for domain in held_out
+    }
     for key, one in metrics.items():
         found[key.held_out][key.method][key.trial] = one["accuracy"]
         found[key.held_out][ZERO_SHOT][key.trial] = one["teacher_zero_shot"]
     found[AVERAGE] = {}
-    for name in (ZERO_SHOT, *methods):
+    for name in (ZERO_SHOT, *methods, *others):
         columns = [found[domain][name] for domain in held_out]
         whole = set.intersection(*(set(column) for column in columns))
         found[AVERAGE][name] = {n: sum(column[n] for column in columns) / len(columns) for n in sorted(whole)}

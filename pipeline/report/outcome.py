@@ -1,5 +1,6 @@
 """What a finished trial left, as a report reads it; and all trials of a method on one held-out domain together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,22 @@ def read(results: Path, key: TrialKey, card: dict[str, Any]) -> Outcome:
     folder = key.folder(results)
     predictions.require(folder / files.PREDICTIONS)
     return Outcome(key, folder, card, files.read_history(folder), files.read_times(folder))
+
+
+def best_by_validation(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Of each held-out domain, method and trial number the hyperparameter seed of the highest validation accuracy; of equals the
+    largest, as DomainBed's sorting has it. In order of first appearance."""
+    best: dict[tuple[str, str, int], Outcome] = {}
+    for one in outcomes:
+        where = one.key.held_out, one.key.method, one.key.trial
+        before = best.get(where)
+        if before is None or _rank(one) > _rank(before):
+            best[where] = one
+    return list(best.values())
+
+
+def _rank(one: Outcome) -> tuple[float, int]:
+    return one.card["metrics"]["validation"], one.key.hparams_seed
 
 
 @dataclass(frozen=True)

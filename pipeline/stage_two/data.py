@@ -13,8 +13,8 @@ from pipeline.evaluation import zero_shot as zero_shot_of
 from pipeline.methods.method import Problem
 from pipeline.recorded import store_of_views, wanted_pictures
 from pipeline.samples.dataset import DatasetSettings
-from pipeline.samples.splits import is_out
-from pipeline.stage_two.materials import Materials
+from pipeline.samples.splits import is_out, seed_hash
+from pipeline.stage_two.materials import Assignment, Materials
 from pipeline.student.building import build
 from pipeline.student.model import Student
 from pipeline.teacher import zero_shot
@@ -42,9 +42,9 @@ def student_pictures(
     return pictures
 
 
-def evaluation_set(materials: Materials, pictures: Pictures, trial: int) -> EvaluationSet:
-    """All samples, split for a trial number."""
-    samples, settings = materials.samples, materials.student
+def evaluation_set(materials: Materials, one: Assignment, pictures: Pictures) -> EvaluationSet:
+    """All samples, split for the trial's number."""
+    samples, settings = materials.samples, one.student
     row_of = {row.id: at for at, row in enumerate(materials.cache.rows)}
     domain_of = {name: at for at, name in enumerate(samples.domains)}
     return EvaluationSet(
@@ -52,7 +52,7 @@ def evaluation_set(materials: Materials, pictures: Pictures, trial: int) -> Eval
         rows=np.array([row_of[sample.id] for sample in samples.rows]),
         labels=np.array([sample.label for sample in samples.rows]),
         domains=np.array([domain_of[sample.domain] for sample in samples.rows]),
-        out=is_out(samples, trial, settings.split.rule, settings.split.holdout_fraction),
+        out=is_out(samples, one.key.trial, settings.split.rule, settings.split.holdout_fraction),
         names=samples.domains,
         mean=settings.model.mean,
         std=settings.model.std,
@@ -94,10 +94,15 @@ def _zero_shot(logits: Column, rows: np.ndarray) -> ZeroShot:
     return ZeroShot(answers, np.concatenate([part.probabilities for part in parts]))
 
 
+def seed_of(materials: Materials, one: Assignment) -> int:
+    """Of everything that is random in a trial; neither method nor hyperparameters have a part in it, so that all start equal."""
+    return seed_hash(materials.dataset, one.key.held_out, one.key.trial)
+
+
 def training_set(
-    materials: Materials, answers: Answers, judged: EvaluationSet, sources: list[str], needs: frozenset[str], seed: int
+    materials: Materials, one: Assignment, answers: Answers, judged: EvaluationSet, sources: list[str]
 ) -> TrainingSet:
-    """The in splits of the source domains, with what a method needs of the cache."""
+    """The in splits of the source domains, with what the method needs of the cache."""
     inside = tuple(np.flatnonzero(judged.split(name, out=False)) for name in sources)
     return TrainingSet(
         pictures=judged.pictures,
@@ -106,25 +111,25 @@ def training_set(
         sources=inside,
         views=materials.views,
         answers=answers.columns,
-        shared={name: make(answers.text) for name, make in FROM_TEXT.items() if name in needs},
-        needs=needs,
-        per_domain=materials.student.batch,
-        seed=seed,
+        shared={name: make(answers.text) for name, make in FROM_TEXT.items() if name in one.needs},
+        needs=one.needs,
+        per_domain=one.student.batch,
+        seed=seed_of(materials, one),
         mean=judged.mean,
         std=judged.std,
     )
 
 
-def problem(materials: Materials, text: np.ndarray, student: Student, sources: int) -> Problem:
+def problem(materials: Materials, one: Assignment, text: np.ndarray, student: Student, sources: int) -> Problem:
     """What a method is built for; `text` (P, C, D) as the cache has it."""
-    settings = materials.student.model
+    settings = one.student.model
     return Problem(
         width=student.predictor.width,
         text=class_embeddings(text),
         logit_scale=materials.cache.attributes.logit_scale,
         domains=sources,
         samples=len(materials.samples.rows),
-        steps=materials.student.steps,
+        steps=one.student.steps,
         network=lambda answers, seed: build(
             settings, classes=answers, embedding=1, size=materials.size, seed=seed
         ).train(),

@@ -33,24 +33,27 @@ class Materials:
     samples: Samples
     cache: TeacherCache
     views: int
-    student: StudentSettings
     size: int
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial that is to be run: which, of which method, with which settings."""
+    """A trial that is to be run: which, of which method, with which settings of method and student."""
 
     key: TrialKey
     method: str
     settings: MethodSettings = field(hash=False)  # it may hold other methods' settings, which are a dictionary
+    student: StudentSettings
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The fields of a batch that its method reads."""
+        return methods.needs(self.method, self.settings)
 
 
-def gather(
-    dataset: str, samples: Samples, cache_folder: Path, teacher: TeacherSettings, student: StudentSettings, size: int
-) -> Materials:
+def gather(dataset: str, samples: Samples, cache_folder: Path, teacher: TeacherSettings, size: int) -> Materials:
     """Opens the cache. Raises CacheError where it is not the one that configuration and samples ask for."""
-    return Materials(dataset, samples, open_matching(cache_folder, teacher, samples), teacher.views, student, size)
+    return Materials(dataset, samples, open_matching(cache_folder, teacher, samples), teacher.views, size)
 
 
 def made_from(materials: Materials, one: Assignment) -> dict[str, Any]:
@@ -59,20 +62,20 @@ def made_from(materials: Materials, one: Assignment) -> dict[str, Any]:
     Devices, library versions, the number of workers and how often checkpoints are written are not in it.
     """
     return {
-        **configured(materials.dataset, materials.student, materials.size, materials.views, one),
+        **configured(materials.dataset, materials.size, materials.views, one),
         "samples": samples_digest(materials.samples),
         "teacher_cache": materials.cache.identity_digest,
     }
 
 
-def configured(dataset: str, student: StudentSettings, size: int, views: int, one: Assignment) -> dict[str, Any]:
+def configured(dataset: str, size: int, views: int, one: Assignment) -> dict[str, Any]:
     """What of it the configurations alone decide."""
-    model = student.model
+    model = one.student.model
     file = weights_file(model.backbone, model.pretrained)
     return {
         "trial": vars(one.key),
         "method": {"name": one.method, "version": METHODS[one.method].version, **one.settings.model_dump(mode="json")},
-        "student": _written(student),
+        "student": _written(one.student),
         "input": {"size": size, "resize": "squash, bilinear", "mean": list(model.mean), "std": list(model.std)},
         "dataset": dataset,
         "views": views,

@@ -13,11 +13,11 @@ from pipeline.experiment.checks import require_batch, require_pair, require_scor
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.images import DECODING
-from pipeline.samples.splits import seed_hash
 from pipeline.stage_two import data
 from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.student.backbone import size_arguments
 from pipeline.student.building import build
+from pipeline.student.settings import ModelSettings
 from pipeline.trials import checkpoints, files, predictions
 from pipeline.trials.key import TrialKey
 from pipeline.trials.trial import Trial, start
@@ -30,11 +30,11 @@ def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
     """The domains to learn from. Raises ConfigError or InputError where the assignment is impossible with this data."""
     samples, held_out = materials.samples, assignment.key.held_out
     samples.require_domain(held_out)
-    require_batch(materials.student, samples, held_out)
-    require_splits(materials.student, samples, held_out, assignment.key.trial)
+    require_batch(assignment.student, samples, held_out)
+    require_splits(assignment.student, samples, held_out, assignment.key.trial)
     sources = [name for name in samples.domains if name != held_out]
-    require_pair(materials.student, assignment.settings, len(sources))
-    require_scoring(materials.student, assignment.settings, materials.size)
+    require_pair(assignment.student, assignment.settings, len(sources))
+    require_scoring(assignment.student, assignment.settings, materials.size)
     return sources
 
 
@@ -43,27 +43,25 @@ def run(
 ) -> dict[str, Any]:
     """Trains, measures and writes a trial; returns its metrics, times among them."""
     key = assignment.key
-    judged = data.evaluation_set(materials, pictures, key.trial)
-    seed = seed_hash(materials.dataset, key.held_out, key.trial)
-    needs = methods.needs(assignment.method, assignment.settings)
-    answers = data.answers(materials, judged, needs)
-    learnt_from = data.training_set(materials, answers, judged, sources, needs, seed)
+    judged = data.evaluation_set(materials, assignment, pictures)
+    answers = data.answers(materials, judged, assignment.needs)
+    learnt_from = data.training_set(materials, assignment, answers, judged, sources)
     expected = made_from(materials, assignment)
-    trial = checkpoints.resumed(lambda: _started(materials, assignment, answers.text, sources, seed), folder, expected)
+    trial = checkpoints.resumed(lambda: started(materials, assignment, answers.text, sources), folder, expected)
     # On a GPU some backward passes have no deterministic kernel; on a CPU the same seeds give the same student.
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
     files.require_room_for(folder, trial.averaging.model.state_dict())
     answered = training.train(trial, learnt_from, judged, lambda now: checkpoints.keep(now, folder, expected))
     times = {name: round(getattr(trial, name), 1) for name in files.TIMES}
     assert trial.chosen is not None
-    backbone, metrics = materials.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
+    backbone, metrics = assignment.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
     card = {
         **expected,
         "classes": list(materials.samples.classes),
         "domains": list(materials.samples.domains),
         "teacher": _teacher(materials),
         "network": {"backbone": backbone, "arguments": {"num_classes": 0, **size_arguments(backbone, materials.size)}},
-        "preprocessing": preprocessing(materials),
+        "preprocessing": preprocessing(materials, assignment.student.model),
         "made_with": {**versions(trial.device, LIBRARIES), **trial.compute.told()},
         "metrics": metrics,
         "accuracies": trial.chosen.evaluation.accuracies,
@@ -97,9 +95,8 @@ def _teacher(materials: Materials) -> dict[str, Any]:
     return {**{name: facts.get(name) for name in ("model", "weights_sha256")}, "templates": identity["templates"]}
 
 
-def preprocessing(materials: Materials) -> dict[str, Any]:
+def preprocessing(materials: Materials, model: ModelSettings) -> dict[str, Any]:
     """From the bytes of an image to what the student takes, for who has the card and not this code."""
-    model = materials.student.model
     return {
         "decode": {**DECODING, "exif_orientation": materials.samples.exif},
         "resize": {"size": materials.size, "keep_ratio": False, "filter": "bilinear", "library": "pillow"},
@@ -107,10 +104,11 @@ def preprocessing(materials: Materials) -> dict[str, Any]:
     }
 
 
-def _started(materials: Materials, assignment: Assignment, text: np.ndarray, sources: list[str], seed: int) -> Trial:
-    settings, (_, classes, embedding) = materials.student, text.shape
+def started(materials: Materials, assignment: Assignment, text: np.ndarray, sources: list[str]) -> Trial:
+    """A trial before its first update; `text` (P, C, D) as the cache has it."""
+    settings, (_, classes, embedding), seed = assignment.student, text.shape, data.seed_of(materials, assignment)
     student = build(settings.model, classes=classes, embedding=embedding, size=materials.size, seed=seed)
-    problem = data.problem(materials, text, student, len(sources))
+    problem = data.problem(materials, assignment, text, student, len(sources))
     method = methods.build(assignment.method, assignment.settings, problem, seed)
     return start(student, method, settings, sources, seed, device())
 

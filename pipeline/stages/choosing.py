@@ -59,4 +59,4 @@ def _standing(plan: Plan, results: Path) -> Standing:
         return current.look(results, assignments, partial(made_from, gathered(plan)))
     say("samples or teacher cache are not here: which trials are current is told by their settings alone")
     name, size, views = plan.experiment.dataset, plan.experiment.pixels.size, plan.teacher.views
-    return current.look(results, assignments, partial(configured, name, plan.student, size, views))
+    return current.look(results, assignments, partial(configured, name, size, views))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.experiment import draws
+from pipeline.methods import METHODS
 from pipeline.samples import table
 from pipeline.stage_two.materials import Assignment, Materials, gather
 from pipeline.trials.key import TrialKey
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
 def gathered(plan: Plan) -> Materials:
     """What every trial of an experiment is made from."""
     experiment, samples = plan.experiment, table.read(plan.samples_folder)
-    return gather(experiment.dataset, samples, plan.cache_folder, plan.teacher, plan.student, experiment.pixels.size)
+    return gather(experiment.dataset, samples, plan.cache_folder, plan.teacher, experiment.pixels.size)
 
 
 def assigned(plan: Plan, key: TrialKey) -> Assignment:
     """Raises ConfigError where the experiment has no settings for the trial's method."""
-    return Assignment(key, *plan.experiment.method(key.method))
+    method, settings = plan.experiment.method(key.method)
+    return Assignment(key, method, *draws.drawn(key, METHODS[method], settings, plan.student, plan.experiment.dataset))

@@ -4,7 +4,7 @@ import json
 import sys
 
 from pipeline.errors import InputError
-from pipeline.methods import METHODS
+from pipeline.methods import METHODS, NAMED, named
 from pipeline.methods.method import Method
 from pipeline.progress import show
 
@@ -16,15 +16,22 @@ def listed() -> None:
         (name, one.family, ", ".join(sorted(one.needs)) or "no teacher", said(one)[0]) for name, one in METHODS.items()
     ]
     widths = [max(len(row[at]) for row in rows) for at in range(3)]
+    rows += [
+        (name, METHODS[method].family, f"as `{method}`", f"`{method}` with {json.dumps(given)}")
+        for name, (method, given) in NAMED.items()
+    ]
     for row in rows:
         show("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
 
 
 def told(name: str) -> None:
     """Formula and settings of a method. Raises InputError for one that is not known."""
-    if name not in METHODS:
-        raise InputError(f"method `{name}` is unknown (known: {', '.join(METHODS)})")
-    method = METHODS[name]
+    if name not in {**METHODS, **NAMED}:
+        raise InputError(f"method `{name}` is unknown (known: {', '.join([*METHODS, *NAMED])})")
+    known, given = named(name, {})
+    method = METHODS[known]
+    if given:
+        show(f"`{known}` with {json.dumps(given)}\n")
     show("\n".join(said(method)))
     show(f"\nfamily: {method.family}; needs: {', '.join(sorted(method.needs)) or 'nothing of the cache'}\n")
     for key, field in method.Settings.model_fields.items():

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.domainbed.choosing import RULES
 from pipeline.errors import InputError
 from pipeline.progress import say, show
-from pipeline.report import outcome, page, table, tidy, told
+from pipeline.report import outcome, page, sweeps, table, tidy, told
 from pipeline.report.accuracies import AVERAGE, MEANING, ZERO_SHOT, Accuracies, accuracies, collapsed
 from pipeline.report.details import details
 from pipeline.report.headline import headline
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from pipeline.stage_two.materials import Materials
 
 
-def run(plan: Plan, results: Path) -> Accuracies:
-    """`report.html`, `.md`, `.json`, plots, and the table on the terminal. Raises InputError where no trial is current."""
+def run(plan: Plan, results: Path, sweep: Path | None = None) -> Accuracies:
+    """`report.html`, `.md`, `.json`, plots, and the table on the terminal; `sweep` is a DomainBed folder whose runs of this data
+    set stand in the same table. Raises InputError where no trial is current, or the sweep has no run of this data set."""
     matrix, materials = plan.experiment.matrix, gathered(plan)
     assignments = [assigned(plan, key) for key in plan.experiment.trials()]
     standing = current.look(results, assignments, partial(made_from, materials))
@@ -39,15 +41,26 @@ def run(plan: Plan, results: Path) -> Accuracies:
         raise InputError(
             f"{results}: no finished trial of this experiment here; run `{plan.command('students', results)}` first"
         )
-    metrics = {one.key: one.card["metrics"] for one in outcomes}
-    found, marked = accuracies(metrics, matrix.held_out, matrix.method), collapsed(metrics)
+    domains, dataset = materials.samples.domains, plan.experiment.dataset
+    theirs = sweeps.read(sweep, dataset, domains) if sweep else []
+    others = {
+        f"{name} (DomainBed)": columns
+        for name, columns in sweeps.columns(theirs, domains, RULES["training-domain validation"]).items()
+    }
+    best = outcome.best_by_validation(outcomes)
+    metrics = {one.key: one.card["metrics"] for one in best}
+    found, marked = accuracies(metrics, matrix.held_out, matrix.method, others), collapsed(metrics)
     cells = table.tabulate(found, marked)
     counts = len(outcomes), len(assignments), len(standing.outdated)
     gaps = [*table.gap_lines(*counts, plan.command("students", results)), *damaged, *([MEANING] if marked else [])]
     about = ", ".join(f"{name} {said}" for name, said in _about(plan, "`").items())
     leaks = list(judging.leaks(materials.samples.rows, matrix.held_out))
-    shown = _page(plan, materials, results, outcomes, found, marked, leaks, gaps)
+    shown = _page(plan, materials, results, best, found, marked, leaks, gaps)
     text = table.page(f"{about[0].upper()}{about[1:]}.", shown.verdict, leaks, cells, gaps)
+    if theirs:
+        text += "\n" + sweeps.other_rules(
+            [*sweeps.own_records(outcomes, dataset, domains), *theirs], domains, matrix.held_out
+        )
     files = {
         "report.md": text,
         "report.json": json.dumps(table.plain(cells), indent=1) + "\n",

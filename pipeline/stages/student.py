@@ -19,13 +19,13 @@ def run(plan: Plan, results: Path, key: TrialKey) -> Path:
     """Trains, measures and writes one trial; returns its folder. Raises the errors of what it opens before the first step."""
     assignment, materials = assigned(plan, key), gathered(plan)
     sources = running.sources_of(materials, assignment)
-    if warning := schedule_warning(materials.student, assignment.settings, len(sources)):
+    if warning := schedule_warning(assignment.student, assignment.settings, len(sources)):
         warn(warning)
     if unknown := untaught(materials.samples, key.held_out):
         warn(
             f"no source domain has an image of {', '.join(unknown)}: the student cannot know it, and misses it where it stands"
         )
-    say(f"{materials.student.steps} steps of {materials.student.batch * len(sources)} images")
+    say(f"{assignment.student.steps} steps of {assignment.student.batch * len(sources)} images")
     max_gb = plan.experiment.pixels.max_gb
     pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, max_gb, key.trial)
     folder = key.folder(results)

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import torch
+
 from pipeline import journal
 from pipeline.engine.cores import MOST_TRIALS, cores
 from pipeline.engine.device import gpus
 from pipeline.errors import InputError
 from pipeline.progress import say
-from pipeline.stage_two import current, running, side_by_side
+from pipeline.stage_two import current, data, forecast, running, side_by_side
 from pipeline.stage_two.materials import made_from
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.trials import checkpoints
@@ -21,6 +23,8 @@ from pipeline.trials.key import TrialKey
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
+    from pipeline.stage_two.forecast import Cost
+    from pipeline.stage_two.materials import Assignment, Materials
 
 
 class Runner(Protocol):
@@ -80,6 +84,59 @@ def train(plan: Plan, results: Path, runner: Runner) -> list[str]:
     results.mkdir(parents=True, exist_ok=True)
     record = journal.Journal(results, journal.read(results) if standing.done else [], jobs)
     return runner.run(plan, results, [one.key for one in standing.todo], jobs, record.note_finished)
+
+
+def foretell(plan: Plan, results: Path, jobs: int | None) -> None:
+    """Says which trials would run and how long that takes, by a few steps of each method timed with a trial's share of the cores;
+    runs none. Raises InputError where stage one has not run: steps cannot be timed without it."""
+    materials = gathered(plan)
+    assignments = [assigned(plan, key) for key in plan.experiment.trials()]
+    todo = current.look(results, assignments, partial(made_from, materials)).todo
+    at_once = Here(jobs).at_once(plan, len(assignments))
+    say(
+        f"{len(assignments) - len(todo)} of {len(assignments)} trials are current, {len(todo)} to run, {at_once} at a time"
+    )
+    seconds, threads = 0.0, torch.get_num_threads()
+    torch.set_num_threads(max(1, cores() // at_once))
+    try:
+        for method in dict.fromkeys(one.key.method for one in todo):
+            mine = [one for one in todo if one.key.method == method]
+            each = _cost(plan, materials, mine[0])
+            seconds += len(mine) * each.seconds
+            say(f"{method}: {_in_words(each, len(mine))}")
+    finally:
+        torch.set_num_threads(threads)
+    say(f"about {_minutes(seconds / at_once)} in all, starting and writing aside")
+
+
+def _cost(plan: Plan, materials: Materials, one: Assignment) -> Cost:
+    max_gb = plan.experiment.pixels.max_gb
+    pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, max_gb, one.key.trial)
+    return forecast.cost(materials, one, pictures)
+
+
+def _in_words(each: Cost, trials: int) -> str:
+    parts = [
+        f"{count} {kind} at {1000 * seconds:.0f} ms"
+        for count, kind, seconds in (
+            (each.selecting_steps, "selecting steps", each.selecting),
+            (each.steps - each.selecting_steps, "whole steps", each.whole),
+        )
+        if count
+    ]
+    return (
+        f"{trials} trials of {' and '.join(parts)}, {each.evaluating:.0f} s evaluating: {_minutes(each.seconds)} each"
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def _arguments(plan: Plan, results: Path, key: TrialKey) -> list[str]:

@@ -24,10 +24,11 @@ from pipeline.samples.folders import FolderImages
 from pipeline.samples.loading import Loader
 from pipeline.samples.table import Sample, Samples
 from pipeline.stage_two import data
-from pipeline.stage_two.materials import Materials
+from pipeline.stage_two.materials import Assignment, Materials
 from pipeline.timing.made_up import SIDES, begun, fill
 from pipeline.timing.memory import unique_with_children
 from pipeline.timing.rounds import Figures
+from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 from pipeline.views.distribution import COLUMNS
 from pipeline.views.pictures import DrawnPictures
@@ -110,12 +111,12 @@ def batches(room: Path, count: int, workers: int) -> Iterator[Batch]:
     """As a trial begins: samples, cache, the columns of the method, workers."""
     settings = config.load(package.configuration(f"students/{STUDENT}.yaml"), StudentSettings)
     samples, cache = table.read(room / "samples"), reader.open_complete(room / "cache")
-    materials = Materials("large", samples, cache, cache.shape.views, settings, SIZE)
+    materials = Materials("large", samples, cache, cache.shape.views, SIZE)
+    one = Assignment(TrialKey(STUDENT, DOMAINS[0], METHOD, 0, 0), METHOD, METHODS[METHOD].Settings(), settings)
     load = StandIn(FolderImages(room / "images"), samples.rows, room / "images", exif=samples.exif)
-    judged = data.evaluation_set(materials, DrawnPictures(load, recorded.recorded_views(cache), SIZE), 0)
-    needs = METHODS[METHOD].needs
-    answers = data.answers(materials, judged, needs)
-    learnt_from = data.training_set(materials, answers, judged, DOMAINS[1:], needs, 0)
+    judged = data.evaluation_set(materials, one, DrawnPictures(load, recorded.recorded_views(cache), SIZE))
+    answers = data.answers(materials, judged, one.needs)
+    learnt_from = data.training_set(materials, one, answers, judged, DOMAINS[1:])
     yield from learnt_from.stream(0, count, workers, torch.device("cpu"))
 
 

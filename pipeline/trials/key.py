@@ -22,7 +22,8 @@ class TrialKey:
     @property
     def arguments(self) -> tuple[str, ...]:
         """By which `scmd student` is told which trial of an experiment it is."""
-        return ("--held-out", self.held_out, "--method", self.method, "--trial", str(self.trial))
+        drawn = ("--hparams", str(self.hparams_seed)) if self.hparams_seed else ()
+        return ("--held-out", self.held_out, "--method", self.method, "--trial", str(self.trial), *drawn)
 
     def __str__(self) -> str:
         hparams = f", hyperparameters {self.hparams_seed}" if self.hparams_seed else ""

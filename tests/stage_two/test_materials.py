@@ -1,5 +1,6 @@
 """One rule says what a trial was made from."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from pipeline.experiment import places
 from pipeline.methods import METHODS
 from pipeline.samples import table
-from pipeline.stage_two.materials import gather, made_from
+from pipeline.stage_two.materials import gather, is_of, made_from
 from pipeline.stages.gathering import assigned, gathered
 
 
@@ -22,10 +23,10 @@ def opened(made, monkeypatch):
 def test_what_changes_a_number_changes_it_and_workers_do_not(opened, monkeypatch):
     _, materials, one = opened
     before = made_from(materials, one)
-    student = materials.student
-    assert made_from(replace(materials, student=student.model_copy(update={"workers": 9})), one) == before
+    student = one.student
+    assert made_from(materials, replace(one, student=student.model_copy(update={"workers": 9}))) == before
     others = [
-        (replace(materials, student=student.model_copy(update={"steps": 7})), one),
+        (materials, replace(one, student=student.model_copy(update={"steps": 7}))),
         (replace(materials, size=32), one),
         (replace(materials, views=2), one),
         (replace(materials, dataset="other"), one),
@@ -41,8 +42,8 @@ def test_what_changes_a_number_changes_it_and_workers_do_not(opened, monkeypatch
 def test_the_weights_that_a_student_starts_from_are_told_by_their_content(opened, tmp_path):
     _, materials, one = opened
     file = tmp_path / "start.safetensors"
-    model = materials.student.model.model_copy(update={"pretrained": str(file)})
-    materials = replace(materials, student=materials.student.model_copy(update={"model": model}))
+    model = one.student.model.model_copy(update={"pretrained": str(file)})
+    one = replace(one, student=one.student.model_copy(update={"model": model}))
     seen = []
     for content in (b"one", b"other"):
         file.write_bytes(content)
@@ -54,9 +55,22 @@ def test_the_weights_that_a_student_starts_from_are_told_by_their_content(opened
 def test_another_cache_is_another_material(opened):
     plan, materials, one = opened
     samples = table.read(plan.samples_folder)
-    again = gather("toy", samples, plan.cache_folder, plan.teacher, plan.student, 24)
+    again = gather("toy", samples, plan.cache_folder, plan.teacher, 24)
     assert made_from(again, one) == made_from(materials, one)
     attributes = materials.cache.attributes.model_copy(update={"identity_digest": "0" * 64})
     assert made_from(replace(materials, cache=replace(materials.cache, attributes=attributes)), one) != made_from(
         materials, one
     )
+
+
+def test_a_card_that_lacks_a_setting_is_of_its_default_and_of_no_other_value(opened):
+    """As one from before there was the setting; what is no setting any more, or another value, makes it another trial's."""
+    _, materials, one = opened
+    expected = made_from(materials, one)
+    card = json.loads(json.dumps(expected))
+    del card["method"]["select_from"], card["method"]["beside"], card["student"]["averaging"]["decay"]
+    assert is_of(card, expected)
+    other = replace(one, settings=one.settings.model_copy(update={"select_from": 0.25}))
+    assert not is_of(card, made_from(materials, other))
+    assert not is_of({**card, "method": {**card["method"], "gone": 1}}, expected)
+    assert not is_of({key: value for key, value in card.items() if key != "student"}, expected)

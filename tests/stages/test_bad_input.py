@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cache import reader
 from pipeline.cache.layout import encode
-from pipeline.methods import METHODS
+from pipeline.methods import METHODS, NAMED
 from pipeline.views.distribution import COLUMNS
 from tests.cache.test_hostile import sign
 from tests.conftest import CLASSES, DOMAINS, change, configurations, ok, refused, run_scmd, write_configurations
@@ -40,7 +40,7 @@ def nothing_written(project) -> bool:
         (
             "experiment.yaml",
             {"methods": {"erm": {}, "scmd": {}, "magic": {}}},
-            f"method `magic` is unknown (known: {', '.join(METHODS)})",
+            f"method `magic` is unknown (known: {', '.join([*METHODS, *NAMED])})",
         ),
         (
             "experiment.yaml",

@@ -1,6 +1,7 @@
 """`scmd student` as it is run: without a teacher, the same twice, and never on a picture that the teacher did not see."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from pipeline.cache import reader
 from pipeline.errors import CacheError, ReplayError
 from pipeline.experiment import places
 from pipeline.matching import open_matching
+from pipeline.methods import METHODS
 from pipeline.recorded import wanted_pictures
 from pipeline.samples import table
 from pipeline.samples.splits import is_out
 from pipeline.stage_two import data
-from pipeline.stages.gathering import gathered
+from pipeline.stages.gathering import assigned, gathered
 from pipeline.views.render import crop_box, render
 from tests.conftest import ENVIRONMENT, ROOT, change, files, ok, refused
 
@@ -162,8 +164,16 @@ def test_the_card_says_what_one_needs_to_use_the_student(trained):
         "name": "scmd",
         "version": 1,
         "hard_fraction": 0.5,
+        "select": "hardest",
         "full_batch_fraction": 0.25,
+        "select_from": 0.0,
+        "anneal": 0.0,
+        "floor": 1,
+        "random_fraction": 0.0,
+        "nominal_steps": None,
         "scoring": "exact",
+        "averaging": None,
+        "beside": {},
         "lambda1": 0.5,
         "lambda2": 0.5,
         "temperature": 3.0,
@@ -193,10 +203,11 @@ def test_a_batch_comes_from_the_sources_in_splits_and_from_the_right_rows(ready,
     materials = gathered(plan)
     samples, cache = materials.samples, materials.cache
     pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, 1.0, 0)
-    judged = data.evaluation_set(materials, pictures, 0)
-    needs = frozenset({"teacher_features", "text", "template_text"})
-    answers = data.answers(materials, judged, needs)
-    learnt_from = data.training_set(materials, answers, judged, ["clay", "neon"], needs, 0)
+    monkeypatch.setattr(METHODS["scmd"], "needs", frozenset({"teacher_features", "text", "template_text"}))
+    one = assigned(plan, plan.experiment.key("ink", "scmd", 0))
+    judged = data.evaluation_set(materials, one, pictures)
+    answers = data.answers(materials, judged, one.needs)
+    learnt_from = data.training_set(materials, one, answers, judged, ["clay", "neon"])
     assert len(samples.rows) == 37
     assert len(cache.rows) == 36
     assert [cache.rows[row].id for row in judged.rows] == [sample.id for sample in samples.rows]
@@ -289,3 +300,34 @@ def test_stored_pixels_that_are_not_the_recorded_views_are_stopped(ready):
     (path,) = (ready / PIXELS).glob("*/pixels.npy")
     np.save(path, np.load(path)[:, :, :, ::-1])
     assert "the stored picture is not the recorded view; run `scmd pixels` again" in refused(*STUDENT, cwd=ready)
+
+
+def test_a_plan_times_each_methods_own_steps_and_runs_none(ready):
+    """Of `scmd students` and `scmd run` alike; one trial that stands is not counted."""
+    ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
+    told = ok("students", "--plan", "--jobs", "1", cwd=ready)
+    assert "1 of 2 trials are current, 1 to run, 1 at a time" in told
+    steps = (
+        r"scmd: 1 trials of \d+ selecting steps at \d+ ms and \d+ whole steps at \d+ ms, \d+ s evaluating: \d+ s each"
+    )
+    assert re.search(steps, told)
+    assert "erm: " not in told
+    assert re.search(r"about \d+ s in all", told)
+    assert not (ready / "results/trials/small/ink/scmd").exists()
+    assert "1 of 2 trials are current" in ok("run", "--plan", cwd=ready)
+
+
+def test_a_plan_before_stage_one_says_what_is_missing(project):
+    assert "samples" in refused("students", "--plan", cwd=project)
+
+
+def test_scmd_official_is_scmd_by_the_released_code(ready):
+    methods = {"official": {"method": "scmd_official", "lambda2": 0.25}}
+    matrix = {"held_out": ["ink"], "method": ["official"], "trial": [0]}
+    change(ready, "experiment.yaml", methods=methods, matrix=matrix)
+    change(ready, "students/small.yaml", batch=5)
+    ok("student", "--held-out", "ink", "--method", "official", cwd=ready)
+    card = json.loads((ready / "results/trials/small/ink/official/hparams-0/trial-0/card.json").read_text())
+    method = card["method"]
+    assert (method["name"], method["nominal_steps"], method["averaging"]["start"]) == ("scmd", 5000, 300)
+    assert (method["hard_fraction"], method["full_batch_fraction"], method["lambda2"]) == (0.2, 0.25, 0.25)

@@ -1,0 +1,51 @@
+"""Hyperparameters of a trial: as they are written for seed 0, drawn for all others (DomainBed's protocol).
+
+A draw is a function of (hyperparameter seed, trial, name), so that two trials of one seed differ, as in DomainBed: each value has
+a generator of its own, seeded by `seed_hash(seed_hash(hparams_seed, trial), name)`.
+"""
+
+from typing import Any
+
+from numpy.random import RandomState
+
+from pipeline.methods.method import Method
+from pipeline.methods.ranges import DOMAINNET, Range, Ranges
+from pipeline.methods.settings import MethodSettings
+from pipeline.samples.splits import seed_hash
+from pipeline.trials.key import TrialKey
+from pipeline.trials.settings import StudentSettings
+
+
+def drawn(
+    key: TrialKey, method: type[Method], settings: MethodSettings, student: StudentSettings, dataset: str
+) -> tuple[MethodSettings, StudentSettings]:
+    """The settings of a trial. Keys of which the method has no range stay as they are written."""
+    if key.hparams_seed == 0:
+        return settings, student
+    seed = seed_hash(key.hparams_seed, key.trial)
+    general = {**method.student_ranges, **(DOMAINNET if is_domainnet(dataset) else {})}
+    return (
+        type(settings).model_validate(_with(settings.model_dump(), method.ranges, seed)),
+        StudentSettings.model_validate(_with(student.model_dump(), general, seed)),
+    )
+
+
+def is_domainnet(dataset: str) -> bool:
+    """Whether it is DomainBed's `DomainNet`, however it is spelt."""
+    return dataset.lower().replace("_", "").replace("-", "") == "domainnet"
+
+
+def _with(values: dict[str, Any], ranges: Ranges, seed: int) -> dict[str, Any]:
+    """Settings with a value of each range in its place."""
+    for path, one in ranges.items():
+        *sections, key = path.split(".")
+        place = values
+        for section in sections:
+            place = place[section]
+        place[key] = value(one, seed)
+    return values
+
+
+def value(one: Range, seed: int) -> float:
+    """What a range gives for the seed of all draws of a trial."""
+    return one.draw(RandomState(seed_hash(seed, one.name)))

@@ -1,0 +1,92 @@
+"""A DomainBed sweep beside an experiment's own trials: the same columns, and DomainBed's other rules of choice for both."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.domainbed import choosing, records
+from pipeline.domainbed.records import Record
+from pipeline.errors import InputError
+from pipeline.report.accuracies import AVERAGE
+from pipeline.report.outcome import Outcome
+from pipeline.report.table import cell
+
+# Method → held-out domain → trial number → accuracy.
+Columns = dict[str, dict[str, dict[int, float]]]
+
+
+def read(folder: Path, dataset: str, domains: Sequence[str]) -> list[Record]:
+    """The records of a data set in a sweep's folder, each algorithm's name with what it is of.
+
+    Raises InputError where there is none of this name, however spelt, or of other environments than `domains`.
+    """
+    found = records.read(folder)
+    mine = [one for one in found if _plain(one.dataset) == _plain(dataset)]
+    if not mine:
+        there = ", ".join(sorted({one.dataset for one in found})) or "none"
+        raise InputError(f"{folder}: no record of data set `{dataset}`; those there are of {there}")
+    if others := [one for one in mine if one.environments != len(domains)]:
+        raise InputError(
+            f"{folder}: its `{mine[0].dataset}` has {others[0].environments} environments, and `{dataset}` has "
+            f"{len(domains)} domains ({', '.join(domains)}): another data set of this name"
+        )
+    return mine
+
+
+def columns(found: Sequence[Record], domains: Sequence[str], rule: choosing.Rule) -> Columns:
+    """By a rule of choice. An environment's number is its place among the domains' sorted names."""
+    return {
+        algorithm: {domains[environment]: trials for environment, trials in environments.items()}
+        for algorithm, environments in choosing.accuracies(found, rule).items()
+    }
+
+
+def own_records(outcomes: Sequence[Outcome], dataset: str, domains: Sequence[str]) -> list[Record]:
+    """Of an experiment's trials the evaluations that looked at every split of every domain."""
+    names = {f"{name}_{split}": f"env{at}_{split}_acc" for at, name in enumerate(domains) for split in ("in", "out")}
+    return [
+        Record(
+            dataset=dataset,
+            algorithm=one.key.method,
+            test_envs=(domains.index(one.key.held_out),),
+            hparams_seed=one.key.hparams_seed,
+            trial_seed=one.key.trial,
+            step=row["step"],
+            accuracies={theirs: row[ours] for ours, theirs in names.items()},
+        )
+        for one in outcomes
+        for row in one.history
+        if names.keys() <= row.keys()
+    ]
+
+
+def other_rules(found: Sequence[Record], domains: Sequence[str], held_out: Sequence[str]) -> str:
+    """Markdown tables by the rules that are no headline: they look at the held-out domain, or need runs that hold two out."""
+    lines = ["## By DomainBed's other rules of choice", ""]
+    for name, rule in choosing.RULES.items():
+        if name == "training-domain validation":
+            continue
+        methods = columns(found, domains, rule)
+        lines += [f"### {name}", ""]
+        if not methods:
+            lines += ["No record follows it.", ""]
+            continue
+        lines += [f"| held out | {' | '.join(methods)} |", f"|---|{'---|' * len(methods)}"]
+        lines += [_row(domain, [one.get(domain, {}) for one in methods.values()]) for domain in held_out]
+        lines += [_row(AVERAGE, [_average(one, held_out) for one in methods.values()]), ""]
+    return "\n".join(lines)
+
+
+def _row(name: str, trials: Sequence[Mapping[int, float]]) -> str:
+    cells = [cell(list(one.values())) for one in trials]
+    return f"| {name} | {' | '.join(str(one) if one else '–' for one in cells)} |"
+
+
+def _average(of_domains: Mapping[str, Mapping[int, float]], held_out: Sequence[str]) -> dict[int, float]:
+    """By trial number, of those that have all held-out domains."""
+    trials = [of_domains.get(domain, {}) for domain in held_out]
+    whole = set.intersection(*(set(one) for one in trials))
+    return {number: sum(one[number] for one in trials) / len(trials) for number in sorted(whole)}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
