@@ -83,6 +83,22 @@ def read(path: Path) -> Answers:
         raise _not_these(path, error) from error
 
 
+# Half precision has no smaller number above 0.
+LEAST = 2.0**-24
+
+
+def log_probabilities(path: Path, domain: str) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) labels and (n, C) float32 logarithms of the probabilities of a domain's samples, none below that of the least number
+    that the file can hold. Raises InputError as `read` does."""
+    try:
+        rows = pq.read_table(path, columns=["label", "probabilities"], filters=[("domain", "=", domain)])
+        labels = rows["label"].to_numpy()
+        probabilities = rows["probabilities"].combine_chunks().flatten().to_numpy().reshape(len(labels), -1)
+        return labels, np.log(np.maximum(probabilities.astype(np.float32), LEAST))
+    except (pa.ArrowException, OSError, KeyError, ValueError, IndexError) as error:
+        raise _not_these(path, error) from error
+
+
 def learnt_from(path: Path, held_out: str) -> frozenset[str]:
     """The SHA-256 of each image that the trial learnt from: the in splits of its sources. Raises InputError as `read` does."""
     try:
