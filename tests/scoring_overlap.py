@@ -32,7 +32,7 @@ def measured(held_out: str, trial: int) -> dict[str, float]:
     learn = training.learn
 
     def looked_at(one, batch):
-        if one.step % EVERY == 0 and one.method.selector.selects(one.step):
+        if one.step % EVERY == 0 and one.method.selector.selects(one.step, len(batch)):
             with scoring(one.predictor):
                 answers = {name: answer(one.predictor, batch.images) for name, answer in SCORING.items()}
             found = {name: ranked(cross_entropies(logits, batch)) for name, logits in answers.items()}

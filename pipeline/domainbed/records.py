@@ -53,7 +53,7 @@ def _of_file(file: Path) -> Iterator[Record]:
         if line.strip():
             try:
                 yield _record(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
                 raise InputError(
                     f"{file}, line {number}: not a record of DomainBed's ({reason(error)}); a run that was killed may have left "
                     "half a line, which can be removed"
@@ -75,6 +75,8 @@ def _record(line: dict[str, Any]) -> Record:
         accuracies=accuracies,
     )
     wanted = {f"env{at}_{split}_acc" for at in range(found.environments) for split in ("in", "out")}
+    if not all(0 <= one <= 1 for one in accuracies.values()):
+        raise ValueError("accuracies are shares from 0 to 1")
     if not accuracies or wanted != accuracies.keys() or not all(0 <= at < found.environments for at in found.test_envs):
         raise ValueError("accuracies of environments 0, 1, … in both splits are wanted")
     return found

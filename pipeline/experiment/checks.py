@@ -4,7 +4,7 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.splits import is_out
 from pipeline.samples.table import Samples
-from pipeline.selection.schedule import kept
+from pipeline.selection.schedule import Schedule, kept
 from pipeline.student.backbone import size_arguments
 from pipeline.trials.settings import StudentSettings
 
@@ -76,7 +76,15 @@ def require_scoring(student: StudentSettings, method: MethodSettings, size: int)
 def schedule_warning(student: StudentSettings, method: MethodSettings, sources: int) -> str | None:
     """What a short schedule does to a selecting method, or None."""
     left = kept(student.batch * sources, method.hard_fraction, method.floor)
-    if method.hard_fraction == 1 or (student.steps >= FEW_STEPS and left >= FEW_KEPT):
+    if method.hard_fraction == 1 or left == student.batch * sources:
+        return None
+    schedule = Schedule(method, student.steps)
+    if not any(schedule.selects(step, student.batch * sources) for step in range(student.steps)):
+        return (
+            f"`hard_fraction: {method.hard_fraction}` is set and no step selects: whole batches until `select_from` meet those "
+            "of `full_batch_fraction`; lower one of both"
+        )
+    if student.steps >= FEW_STEPS and left >= FEW_KEPT:
         return None
     return (
         f"selection keeps {left} of {student.batch * sources} images for {student.steps} steps; below {FEW_KEPT} kept or "

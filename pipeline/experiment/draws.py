@@ -19,13 +19,15 @@ from pipeline.trials.settings import StudentSettings
 def drawn(
     key: TrialKey, method: type[Method], settings: MethodSettings, student: StudentSettings, dataset: str
 ) -> tuple[MethodSettings, StudentSettings]:
-    """The settings of a trial. Keys of which the method has no range stay as they are written."""
+    """The settings of a trial. What an experiment writes under a method's name stays, so that two names of one method stay two;
+    so do keys that have no range. The student's learning rate, weight decay, dropout and batch are drawn whatever is written."""
     if key.hparams_seed == 0:
         return settings, student
     seed = seed_hash(key.hparams_seed, key.trial)
     general = {**method.student_ranges, **(DOMAINNET if is_domainnet(dataset) else {})}
+    open_ranges = {name: one for name, one in method.ranges.items() if name not in settings.model_fields_set}
     return (
-        type(settings).model_validate(_with(settings.model_dump(), method.ranges, seed)),
+        type(settings).model_validate(_with(settings.model_dump(), open_ranges, seed)),
         StudentSettings.model_validate(_with(student.model_dump(), general, seed)),
     )
 

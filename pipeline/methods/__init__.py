@@ -24,7 +24,7 @@ from pipeline.methods.group_dro import GroupDRO
 from pipeline.methods.importance_sampling import ImportanceSampling
 from pipeline.methods.importance_weighting import ImportanceWeighting
 from pipeline.methods.irm import IRM
-from pipeline.methods.joined import Joined
+from pipeline.methods.joined import Joined, overrides
 from pipeline.methods.kd import KD
 from pipeline.methods.label_free import LabelFree
 from pipeline.methods.locality import Locality
@@ -99,6 +99,10 @@ def named(name: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return method, {**given, **values}
 
 
+# What a method with a hook of its own does not read of the settings that every method has.
+_DECIDED = {"averaging": ("averaging",), "selection": ("select", "random_fraction")}
+
+
 def parse(name: str, values: dict[str, Any], where: str) -> MethodSettings:
     """The settings of a method, those of methods beside it written out. Raises ConfigError, which begins with `where`."""
     settings = config.parse(values, METHODS[name].Settings, where)
@@ -107,11 +111,17 @@ def parse(name: str, values: dict[str, Any], where: str) -> MethodSettings:
         raise ConfigError(
             f"{where}: `select: {settings.select}` needs a method with `{min(lacking)}`, and `{name}` has none"
         )
+    if ignored := [
+        key for hook, keys in _DECIDED.items() if overrides(METHODS[name], hook) for key in keys if key in values
+    ]:
+        raise ConfigError(f"{where}: `{ignored[0]}` is no setting of `{name}`, which has a rule of its own")
     if unknown := [other for other in settings.beside if other not in METHODS]:
         raise ConfigError(f"{where}: `beside` names `{unknown[0]}`, which is no method (known: {', '.join(METHODS)})")
     if fault := joined.fault(METHODS[name], {other: METHODS[other] for other in settings.beside}):
         raise ConfigError(f"{where}: `beside`: {fault}")
-    beside = {other: _of_terms(other, own, f"{where}: `beside.{other}`") for other, own in settings.beside.items()}
+    beside = {
+        other: _of_terms(other, own, f"{where}: `beside.{other}`") for other, own in sorted(settings.beside.items())
+    }
     return settings.model_copy(update={"beside": beside})
 
 

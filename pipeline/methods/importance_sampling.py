@@ -66,8 +66,8 @@ class ByImportance:
         drawn = torch.multinomial(probabilities, count, replacement=True)
         return batch.part(drawn, weights=1 / (len(batch) * probabilities[drawn]))
 
-    def selects(self, step: int) -> bool:
-        return self.schedule.selects(step)
+    def selects(self, step: int, batch: int) -> bool:
+        return self.schedule.selects(step, batch)
 
 
 def importance(logits: Tensor, labels: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ networks of their own and terms. Of all methods that learn by the plain cross-en
 of them has a classification loss of its own (GroupDRO, Mixup, focal …), which takes its place.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -62,9 +63,23 @@ class Joined(Method):
         return self.first.averaging(shipped, students, steps)
 
     def phases(self) -> tuple[Phase, ...]:
-        """Those of the one that has some of its own, if any."""
-        members: list[Any] = [self.first, *self.beside.values()]
-        return next((one.phases() for one in members if overrides(type(one), "phases")), super().phases())
+        """Those of the one that has some of its own, if any; in them the others' own parameters learn throughout."""
+        members = {"method.first.": self.first, **{f"method.beside.{name}.": one for name, one in self.beside.items()}}
+        for place, one in members.items():
+            if isinstance(one, Method) and overrides(type(one), "phases"):
+                return tuple(replace(phase, learns=_within(place, phase.learns)) for phase in one.phases())
+        return super().phases()
+
+
+def _within(place: str, learns: Callable[[str], bool]) -> Callable[[str], bool]:
+    """What a method says of its own parameters, where these lie at a place among other methods'."""
+
+    def accepts(name: str) -> bool:
+        if name.startswith(place):
+            return learns(f"method.{name.removeprefix(place)}")
+        return name.startswith("method.") or learns(name)
+
+    return accepts
 
 
 def overrides(method: type[Method], hook: str) -> bool:

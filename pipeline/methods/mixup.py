@@ -5,6 +5,7 @@ the loss is the mean over pairs of m · CE(z, y_i) + (1 − m) · CE(z, y_j). Of
 has; a batch of one domain is mixed with itself. No teacher.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -39,14 +40,29 @@ class Mixup(Method):
     def losses(self, student: Student, batch: Batch) -> Terms:
         parts = groups(batch.domains)
         ring = [parts[at] for at in torch.randperm(len(parts)).tolist()]
-        pairs = zip(ring, ring[1:] + ring[:1], strict=True)
-        return {"mixed": torch.stack([self._of_pair(student, batch, one, other) for one, other in pairs]).mean()}
+        mixed = [self._mixed(batch, one, other) for one, other in zip(ring, ring[1:] + ring[:1], strict=True)]
+        # One pass, as a pair of a selected batch may be a single picture, of which batch norm makes nothing.
+        logits = student(torch.cat([one.images for one in mixed])).logits
+        each = logits.split([len(one.images) for one in mixed])
+        return {"mixed": torch.stack([one.loss(answers) for one, answers in zip(mixed, each, strict=True)]).mean()}
 
-    def _of_pair(self, student: Student, batch: Batch, one: Tensor, other: Tensor) -> Tensor:
+    def _mixed(self, batch: Batch, one: Tensor, other: Tensor) -> "Mixed":
         count = min(len(one), len(other))
         one, other = one[:count], other[:count]
         share = float(torch.distributions.Beta(self.settings.alpha, self.settings.alpha).sample())
-        logits = student(share * batch.images[one] + (1 - share) * batch.images[other]).logits
-        return share * cross_entropy(logits, batch.labels[one]) + (1 - share) * cross_entropy(
-            logits, batch.labels[other]
-        )
+        images = share * batch.images[one] + (1 - share) * batch.images[other]
+        return Mixed(images, share, batch.labels[one], batch.labels[other])
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """`images` (n, 3, H, W), of which `share` is of `labels` (n,) and the rest of `others` (n,)."""
+
+    images: Tensor
+    share: float
+    labels: Tensor
+    others: Tensor
+
+    def loss(self, logits: Tensor) -> Tensor:
+        """(n, C) → ()."""
+        return self.share * cross_entropy(logits, self.labels) + (1 - self.share) * cross_entropy(logits, self.others)

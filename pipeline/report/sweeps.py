@@ -1,6 +1,7 @@
 """A DomainBed sweep beside an experiment's own trials: the same columns, and DomainBed's other rules of choice for both."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.domainbed import choosing, records
@@ -29,7 +30,7 @@ def read(folder: Path, dataset: str, domains: Sequence[str]) -> list[Record]:
             f"{folder}: its `{mine[0].dataset}` has {others[0].environments} environments, and `{dataset}` has "
             f"{len(domains)} domains ({', '.join(domains)}): another data set of this name"
         )
-    return mine
+    return [replace(one, algorithm=f"{one.algorithm} (DomainBed)") for one in mine]
 
 
 def columns(found: Sequence[Record], domains: Sequence[str], rule: choosing.Rule) -> Columns:
@@ -41,7 +42,8 @@ def columns(found: Sequence[Record], domains: Sequence[str], rule: choosing.Rule
 
 
 def own_records(outcomes: Sequence[Outcome], dataset: str, domains: Sequence[str]) -> list[Record]:
-    """Of an experiment's trials the evaluations that looked at every split of every domain."""
+    """The evaluations of those of an experiment's trials that looked at every split of every domain each time (`evaluate: all`):
+    elsewhere the last that did is no last step, but the chosen one."""
     names = {f"{name}_{split}": f"env{at}_{split}_acc" for at, name in enumerate(domains) for split in ("in", "out")}
     return [
         Record(
@@ -54,14 +56,14 @@ def own_records(outcomes: Sequence[Outcome], dataset: str, domains: Sequence[str
             accuracies={theirs: row[ours] for ours, theirs in names.items()},
         )
         for one in outcomes
+        if all(names.keys() <= row.keys() for row in one.history)
         for row in one.history
-        if names.keys() <= row.keys()
     ]
 
 
 def other_rules(found: Sequence[Record], domains: Sequence[str], held_out: Sequence[str]) -> str:
     """Markdown tables by the rules that are no headline: they look at the held-out domain, or need runs that hold two out."""
-    lines = ["## By DomainBed's other rules of choice", ""]
+    lines = ["## By DomainBed's other rules of choice", "", "Of own trials those with `evaluate: all`.", ""]
     for name, rule in choosing.RULES.items():
         if name == "training-domain validation":
             continue

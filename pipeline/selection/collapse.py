@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 # Updates whose mean is looked at; how many of them in a row, and how near to ln C, make a collapse.
-WINDOW, LONG, NEAR = 50, 200, 0.02
+WINDOW, LONG, NEAR = 50, 150, 0.005
 
 
 class Collapse:
@@ -22,10 +22,11 @@ class Collapse:
     def __init__(self, classes: int, device: torch.device) -> None:
         self.level = math.log(classes)
         self.state = torch.zeros(4, dtype=torch.float64, device=device)
+        self._one_more = torch.tensor([1, 0, 0], dtype=torch.float64, device=device)
 
     def saw(self, loss: Tensor) -> None:
         """() of one more selecting update."""
-        total, count, flat, most = self.state + torch.stack([loss.double(), *self.state.new_tensor([1, 0, 0])])
+        total, count, flat, most = self.state + torch.cat([loss.double()[None], self._one_more])
         near = (total / count - self.level).abs() <= NEAR * self.level
         full = count >= WINDOW
         flat = torch.where(full, torch.where(near, flat + count, 0), flat)

@@ -23,12 +23,9 @@ class Schedule:
         left = max(0.0, 1 - (step - begin + 1) / (length + 1))
         return kept(batch, settings.hard_fraction + (1 - settings.hard_fraction) * left, settings.floor)
 
-    def selects(self, step: int) -> bool:
-        """Whether the step would leave out a part of a large batch."""
-        return self.kept(step, _LARGE) < _LARGE
-
-
-_LARGE = 1 << 30
+    def selects(self, step: int, batch: int) -> bool:
+        """Whether the step leaves out a part of a batch of so many."""
+        return self.kept(step, batch) < batch
 
 
 def is_selecting(step: int, steps: int, full_batch_fraction: float) -> bool:

@@ -21,8 +21,8 @@ class Selector(Protocol):
         """The samples to learn from at update `step` (from 0): the very batch where it does not select."""
         ...
 
-    def selects(self, step: int) -> bool:
-        """Whether an update leaves out a part of its batch."""
+    def selects(self, step: int, batch: int) -> bool:
+        """Whether an update leaves out a part of a batch of so many."""
         ...
 
 
@@ -48,8 +48,8 @@ class ByScore:
         drawn = torch.randperm(len(others), device=others.device)[: count - best]
         return batch.part(torch.cat([order[:best], others[drawn]]))
 
-    def selects(self, step: int) -> bool:
-        return self.schedule.selects(step)
+    def selects(self, step: int, batch: int) -> bool:
+        return self.schedule.selects(step, batch)
 
     def _scores(self, predictor: nn.Module, batch: Batch) -> Tensor:
         if self.score is None:

@@ -1,8 +1,9 @@
 """What a trial will cost, from a few of its own steps and answers, timed here and now."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from pipeline.engine.workers import in_order
 from pipeline.evaluation import BATCH, EvaluationSet, predict
 from pipeline.stage_two import data, running
 from pipeline.stage_two.materials import Assignment, Materials
+from pipeline.training_set import TrainingSet
 from pipeline.trials.trial import Trial
 from pipeline.views.pictures import Pictures
 
@@ -22,20 +24,16 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a trial: seconds of a selecting and of a whole step, how many there are of each, seconds of its evaluations in all."""
+    """Of a trial: how many steps there are of each kind (`selecting`, `whole`) and the mean seconds of one, and the seconds of
+    all its evaluations."""
 
-    selecting: float
-    whole: float
-    selecting_steps: int
-    steps: int
+    steps: Mapping[str, tuple[int, float]]
     evaluating: float
 
     @property
     def seconds(self) -> float:
         """Of the trial, without starting it and writing it down."""
-        return (
-            self.selecting_steps * self.selecting + (self.steps - self.selecting_steps) * self.whole + self.evaluating
-        )
+        return self.evaluating + sum(count * seconds for count, seconds in self.steps.values())
 
 
 def cost(materials: Materials, one: Assignment, pictures: Pictures) -> Cost:
@@ -45,23 +43,35 @@ def cost(materials: Materials, one: Assignment, pictures: Pictures) -> Cost:
     answers = data.answers(materials, judged, one.needs)
     learnt_from = data.training_set(materials, one, answers, judged, sources)
     trial = running.started(materials, one, answers.text, sources)
-    selecting = [trial.method.selector.selects(step) for step in range(one.student.steps)]
-
-    def of_step(step: int) -> float:
-        trial.step = step
-        batches = learnt_from.stream(0, STEPS + 1, 0, trial.device)
-        training.learn(trial, next(batches))
-        return _timed(lambda: _learn_all(trial, batches), trial.device) / STEPS
-
-    whole = of_step(selecting.index(False)) if False in selecting else 0.0
     return Cost(
-        selecting=of_step(selecting.index(True)) if True in selecting else 0.0,
-        whole=whole,
-        selecting_steps=sum(selecting),
-        steps=one.student.steps,
+        steps=_by_kind(trial, learnt_from, one.student.batch * len(sources)),
         evaluating=_pictures_judged(one, judged, sources)
         * _seconds_of_an_answer(trial.predictor, judged, trial.device),
     )
+
+
+def _by_kind(trial: Trial, learnt_from: TrainingSet, batch: int) -> dict[str, tuple[int, float]]:
+    """One step of each kind in each phase of the method is timed, and stands for all that are like it."""
+    alike: dict[tuple[int, bool], list[int]] = {}
+    for step in range(trial.settings.steps):
+        kind = trial.phase_of(step).first, trial.method.selector.selects(step, batch)
+        alike.setdefault(kind, []).append(step)
+    found: dict[str, tuple[int, float]] = {}
+    for (_, selecting), steps in alike.items():
+        name = "selecting" if selecting else "whole"
+        count, mean = found.get(name, (0, 0.0))
+        total = count * mean + len(steps) * _seconds_of_a_step(trial, learnt_from, steps[0])
+        found[name] = count + len(steps), total / (count + len(steps))
+    return found
+
+
+def _seconds_of_a_step(trial: Trial, learnt_from: TrainingSet, step: int) -> float:
+    trial.enter(trial.phase_of(step))
+    # That of a phase's first would enter it once more.
+    trial.step = step + 1 if step + 1 < trial.settings.steps else step
+    batches = learnt_from.stream(0, STEPS + 1, 0, trial.device)
+    training.learn(trial, next(batches))
+    return _timed(lambda: _learn_all(trial, batches), trial.device) / STEPS
 
 
 def _learn_all(trial: Trial, batches: Iterator[Batch]) -> None:
@@ -90,8 +100,9 @@ def _seconds_of_an_answer(predictor: torch.nn.Module, judged: EvaluationSet, dev
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else int
+    wait()
     begun = time.perf_counter()
     work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait()
     return time.perf_counter() - begun

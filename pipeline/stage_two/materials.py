@@ -74,7 +74,7 @@ def configured(dataset: str, size: int, views: int, one: Assignment) -> dict[str
     file = weights_file(model.backbone, model.pretrained)
     return {
         "trial": vars(one.key),
-        "method": {"name": one.method, "version": METHODS[one.method].version, **one.settings.model_dump(mode="json")},
+        "method": {"name": one.method, "version": _version(one), **one.settings.model_dump(mode="json")},
         "student": _written(one.student),
         "input": {"size": size, "resize": "squash, bilinear", "mean": list(model.mean), "std": list(model.std)},
         "dataset": dataset,
@@ -84,6 +84,11 @@ def configured(dataset: str, size: int, views: int, one: Assignment) -> dict[str
         "training_version": TRAINING_VERSION,
         "format": FORMAT,
     }
+
+
+def _version(one: Assignment) -> int:
+    """Goes up with that of the method, or of one beside it."""
+    return METHODS[one.method].version + sum(METHODS[other].version - 1 for other in one.settings.beside)
 
 
 def is_of(card: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:

@@ -43,7 +43,7 @@ def best(plan: Plan, results: Path, *, with_projection: bool) -> Path:
             f"{results}: no trial of this experiment taught a projection into the teacher's space, by which a student answers to "
             "new class names; add `scmd` to `matrix.method`"
         )
-    one, card = max(able.items(), key=lambda pair: pair[1]["metrics"]["validation"])
+    one, card = max(able.items(), key=lambda pair: (pair[1]["metrics"]["validation"], pair[0].key.hparams_seed))
     which = f"{len(able)} trials with a projection" if with_projection else f"{len(able)} trials"
     say(
         f"student: {one.key}, of {which} the one with the highest accuracy on its source domains' out splits "

@@ -43,10 +43,7 @@ def run(plan: Plan, results: Path, sweep: Path | None = None) -> Accuracies:
         )
     domains, dataset = materials.samples.domains, plan.experiment.dataset
     theirs = sweeps.read(sweep, dataset, domains) if sweep else []
-    others = {
-        f"{name} (DomainBed)": columns
-        for name, columns in sweeps.columns(theirs, domains, RULES["training-domain validation"]).items()
-    }
+    others = sweeps.columns(theirs, domains, RULES["training-domain validation"])
     best = outcome.best_by_validation(outcomes)
     metrics = {one.key: one.card["metrics"] for one in best}
     found, marked = accuracies(metrics, matrix.held_out, matrix.method, others), collapsed(metrics)

@@ -116,14 +116,7 @@ def _cost(plan: Plan, materials: Materials, one: Assignment) -> Cost:
 
 
 def _in_words(each: Cost, trials: int) -> str:
-    parts = [
-        f"{count} {kind} at {1000 * seconds:.0f} ms"
-        for count, kind, seconds in (
-            (each.selecting_steps, "selecting steps", each.selecting),
-            (each.steps - each.selecting_steps, "whole steps", each.whole),
-        )
-        if count
-    ]
+    parts = [f"{count} {kind} steps at {1000 * seconds:.0f} ms" for kind, (count, seconds) in each.steps.items()]
     return (
         f"{trials} trials of {' and '.join(parts)}, {each.evaluating:.0f} s evaluating: {_minutes(each.seconds)} each"
     )

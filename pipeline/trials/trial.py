@@ -92,7 +92,8 @@ def start(
     student.to(device)
     method.to(device)
     compute = resolve(settings.compute, student.predictor.backbone, device)
-    student.computed_as(compute)
+    for one in (student, *(part for part in method.modules() if isinstance(part, Student))):
+        one.computed_as(compute)
     student.train()  # and so it stays: what is evaluated is the average
     optimizer, averaging = _of_phase(student, method, settings, method.phases()[0])
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

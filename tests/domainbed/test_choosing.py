@@ -97,6 +97,8 @@ def test_leave_one_out_drops_a_step_that_lacks_a_pair(tmp_path):
         ("half a li", "line 1: not a record"),
         (line(0, 0, 0, [3], [(0.5, 0.5)]), "accuracies of environments 0, 1, … in both splits are wanted"),
         ("[1, 2]\n", "line 1: not a record"),
+        (line(0, 0, 0, [0], [(float("nan"), 0.5), (0.5, 0.5)]), "accuracies are shares from 0 to 1"),
+        (line(0, 0, 0, [0], [(0.5, 0.5), (0.5, 0.5)]).replace('"step": 0', '"step": Infinity'), "not a record"),
     ],
 )
 def test_a_line_that_is_no_record_is_named(tmp_path, text, said):

@@ -66,6 +66,7 @@ def test_seed_0_is_what_is_written_and_other_trials_of_a_seed_draw_others():
     written = methods.parse("kd", {"lambda1": 0.9}, "here")
     assert settings_of("kd", 0, lambda1=0.9) == (written, StudentSettings())
     assert settings_of("kd", 1) != settings_of("kd", 1, trial=1)
+    assert settings_of("scmd", 1, hard_fraction=1.0)[0].hard_fraction == 1.0  # so that an ablation stays one
     assert settings_of("kd", 1) == settings_of("kd", 1)
 
 

@@ -277,3 +277,12 @@ def test_crossgrads_network_of_domains_learns_and_is_not_shipped():
 def test_groups_are_in_order_and_lose_nobody():
     found = groups(torch.tensor([2, 0, 2, 5]))
     assert [one.tolist() for one in found] == [[1], [0, 2], [3]]
+
+
+def test_a_selected_batch_with_one_picture_of_a_domain_is_mixed_too():
+    """Batch norm at one pixel, as of small pictures, makes nothing of a single picture."""
+    trial = started("mixup")
+    batch = next(data_of(judged(), "mixup").stream(0, 1, 0, CPU))
+    part = batch.part(torch.tensor([0, 1, 2, 4]))
+    assert part.domains.tolist() == [0, 0, 0, 1]
+    assert torch.isfinite(trial.method.losses(trial.student.train(), part)["mixed"])

@@ -95,7 +95,7 @@ def test_networks_of_the_one_beside_learn_too():
 
 def test_the_first_says_what_is_learnt_from_and_the_other_when_the_optimiser_begins_anew():
     trial = started("scmd", beside={"vrex": {"anneal_steps": 2}}, steps=4)
-    assert trial.method.selector.selects(0)
+    assert trial.method.selector.selects(0, 8)
     assert [phase.first for phase in trial.method.phases()] == [0, 2]
 
 
@@ -154,3 +154,35 @@ def test_a_batch_carries_what_the_first_the_rule_and_those_beside_need():
 def test_hooks_are_told_from_the_plain_ones():
     assert overrides(METHODS["swad"], "averaging")
     assert not overrides(METHODS["erm"], "averaging")
+
+
+@pytest.mark.parametrize("beside", ["coral", "dann"])
+def test_a_method_of_phases_keeps_them_where_another_stands_beside_it(beside):
+    """The projector learns first and then the backbone; what the other brings learns throughout."""
+    values = {beside: {}}
+    trial, data = started("vl2v_adip", steps=6, beside=values), data_of(judged(), "vl2v_adip", beside=values)
+    backbone = trial.student.predictor.backbone.conv1[0].weight
+    before = {"backbone": backbone.clone(), "projector": trial.method.first.projector.weight.clone()}
+    training.advance(trial, data, judged(), 3)
+    assert torch.equal(backbone, before["backbone"])
+    assert not torch.equal(trial.method.first.projector.weight, before["projector"])
+    own = {name: p.clone() for name, p in trial.method.beside[beside].named_parameters()}
+    training.advance(trial, data, judged(), 6)
+    assert not torch.equal(backbone, before["backbone"])
+    assert all(not torch.equal(p, own[name]) for name, p in trial.method.beside[beside].named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("swad", {"averaging": {"rule": "ema"}}), ("importance_sampling", {"select": "random"})],
+)
+def test_what_a_method_decides_itself_is_no_setting_of_it(name, values):
+    (key,) = values
+    with pytest.raises(ConfigError, match=f"`{key}` is no setting of `{name}`, which has a rule of its own"):
+        methods.parse(name, values, "here")
+
+
+def test_the_order_of_those_beside_makes_no_other_trial():
+    orders = (("dann", "cdann"), ("cdann", "dann"))
+    one, other = (methods.parse("kd", {"beside": {name: {} for name in names}}, "x") for names in orders)
+    assert list(one.beside) == list(other.beside)

@@ -89,8 +89,9 @@ def test_the_largest_of_equal_seeds_is_shown_trial_by_trial():
 
 def test_own_evaluations_of_every_split_follow_the_same_rules():
     whole = {"a_in": 0.9, "a_out": 0.8, "b_in": 0.4, "b_out": 0.3}
-    history = [{"step": 0, **whole, "b_in": 0.1}, {"step": 5, **whole}, {"step": 9, "a_out": 0.99}]
-    found = own_records([outcome(0, 0.8, history=history)], "d", ["a", "b"])
+    history = [{"step": 0, **whole, "b_in": 0.1}, {"step": 5, **whole}]
+    partly = outcome(1, 0.9, history=[*history, {"step": 9, "a_out": 0.99}])  # its last step is not known
+    found = own_records([outcome(0, 0.8, history=history), partly], "d", ["a", "b"])
     assert [one.step for one in found] == [0, 5]
     assert isinstance(found[0], Record)
     assert columns(found, ["a", "b"], RULES["oracle"]) == {"kd": {"b": {0: 0.4}}}

@@ -31,6 +31,7 @@ def test_one_that_passes_by_or_stays_elsewhere_is_none():
     assert not noticed([LEVEL] * (LONG - WINDOW) + [2.0] * WINDOW + [LEVEL] * (LONG - WINDOW))
     assert not noticed([4.0 - at / 100 for at in range(400)])
     assert not noticed([2.7] * 1000)
+    assert not noticed([LEVEL + 0.2 - at / 1000 for at in range(400)])  # a slow start
 
 
 def test_it_stays_noticed_when_the_whole_batches_at_the_end_mend_it():

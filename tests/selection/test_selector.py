@@ -130,7 +130,7 @@ def test_what_is_kept_is_never_below_the_floor_nor_above_the_batch(p, begin, ann
     plan = schedule(hard_fraction=p, select_from=begin, anneal=anneal, full_batch_fraction=k, floor=floor)
     kept = [plan.kept(step, batch) for step in range(100)]
     assert all(min(floor, batch) <= one <= batch for one in kept)
-    chosen = [one for step, one in enumerate(kept) if plan.selects(step)]
+    chosen = [one for step, one in enumerate(kept) if plan.selects(step, batch)]
     assert chosen == sorted(chosen, reverse=True)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import methods
 from pipeline.experiment import places
 from pipeline.methods import METHODS
 from pipeline.samples import table
@@ -74,3 +75,12 @@ def test_a_card_that_lacks_a_setting_is_of_its_default_and_of_no_other_value(ope
     assert not is_of(card, made_from(materials, other))
     assert not is_of({**card, "method": {**card["method"], "gone": 1}}, expected)
     assert not is_of({key: value for key, value in card.items() if key != "student"}, expected)
+
+
+def test_a_new_version_of_what_stands_beside_makes_another_trial(opened, monkeypatch):
+    _, materials, one = opened
+    joined = replace(one, settings=methods.parse("scmd", {"beside": {"coral": {}}}, "x"))
+    before = made_from(materials, joined)
+    monkeypatch.setattr(METHODS["coral"], "version", 2)
+    assert made_from(materials, joined) != before
+    assert made_from(materials, one)["method"]["version"] == 1
