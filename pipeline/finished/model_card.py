@@ -13,7 +13,7 @@ from pipeline.finished.student import FinishedStudent
 from pipeline.student.backbone import size_arguments
 from pipeline.trials.files import WEIGHTS
 
-# Five lines of timm and safetensors, for a student with a classifier; `vl2v_adip`'s has class embeddings instead.
+# Five lines of timm and safetensors, for a student with a classifier; `vl2v_adip`'s and `label_free`'s have class embeddings.
 _CLASSIFIER = """\
 import timm, torch; from safetensors.torch import load_file
 backbone, classifier = timm.create_model({backbone!r}, {arguments}), torch.nn.Linear({width}, {classes})
@@ -24,8 +24,8 @@ _EMBEDDINGS = """\
 import timm, torch; from safetensors.torch import load_file
 weights, backbone = load_file({file!r}), timm.create_model({backbone!r}, {arguments}).eval()
 backbone.load_state_dict({{key.removeprefix("backbone."): one for key, one in weights.items() if key.startswith("backbone.")}})
-embeddings = backbone(images) @ weights["projector.weight"].T + weights["projector.bias"]
-logits = weights["scale"] * torch.nn.functional.normalize(embeddings, dim=1) @ weights["text"].T"""
+embeddings = torch.nn.functional.linear(backbone(images), weights["projector.weight"], weights.get("projector.bias"))
+logits = weights["log_scale"].exp() * torch.nn.functional.normalize(embeddings, dim=1) @ weights["text"].T"""
 
 # By whether EXIF turns pictures.
 _OPENED = {True: 'ImageOps.exif_transpose(Image.open("image.jpg"))', False: 'Image.open("image.jpg")'}
