@@ -11,7 +11,7 @@ from pipeline.evaluation import EvaluationSet
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
 from pipeline.optimiser import OptimiserSettings
-from pipeline.student.building import build
+from pipeline.student.building import build, others
 from pipeline.student.model import Predictor, Student
 from pipeline.student.settings import ModelSettings
 from pipeline.training_set import TrainingSet
@@ -130,7 +130,7 @@ def started(
         domains=2,
         samples=SAMPLES,
         steps=steps,
-        network=lambda answers, seed: build(settings.model, classes=answers, embedding=1, size=16, seed=seed).train(),
+        network=others(settings.model, 16),
     )
     method = methods.build(name, METHODS[name].Settings(**values), problem, seed=0)
     return start(student, method, settings, SOURCES, 0, CPU)

@@ -15,7 +15,7 @@ from pipeline.finished.card import Card, Preprocessing
 from pipeline.losses import cross_modal_logits
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
-from pipeline.student.building import build
+from pipeline.student.building import build, others
 from pipeline.student.model import Projection, Shipped
 from pipeline.teacher.settings import digest
 from pipeline.trials.files import PROJECTION, WEIGHTS, classes_of
@@ -118,9 +118,7 @@ def _built(card: Card, tensors: dict[str, Tensor], projection: dict[str, Tensor]
         domains=len(card.domains),
         samples=1,
         steps=1,
-        network=lambda answers, seed: build(
-            model, classes=answers, embedding=1, size=card.preprocessing.resize.size, seed=seed
-        ).train(),
+        network=others(model, card.preprocessing.resize.size),
     )
     settings = {name: value for name, value in card.method.model_dump().items() if name not in ("name", "version")}
     kind = METHODS[card.method.name]

@@ -24,11 +24,11 @@ from pipeline.methods.group_dro import GroupDRO
 from pipeline.methods.importance_sampling import ImportanceSampling
 from pipeline.methods.importance_weighting import ImportanceWeighting
 from pipeline.methods.irm import IRM
-from pipeline.methods.joined import Joined, overrides
+from pipeline.methods.joined import Joined
 from pipeline.methods.kd import KD
 from pipeline.methods.label_free import LabelFree
 from pipeline.methods.locality import Locality
-from pipeline.methods.method import Method, Problem
+from pipeline.methods.method import Method, Problem, overrides
 from pipeline.methods.miro import MIRO
 from pipeline.methods.mixup import Mixup
 from pipeline.methods.mldg import MLDG

@@ -4,34 +4,21 @@ The discriminator sees the reversed features f (B, d) plus an embedding of the l
 class; each sample weighs as one of its class's share, w_i ∝ 1 / (how many of the batch have its label), of sum 1. No teacher.
 """
 
-from typing import Any, ClassVar
-
 import torch.nn.functional as F
 from torch import nn
 
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods import dann
-from pipeline.methods.method import Method, Problem, Terms
-from pipeline.methods.ranges import Range, Ranges, power, whole_power
+from pipeline.methods.method import Problem, Terms
 from pipeline.methods.settings import MethodSettings
 
 
-class CDANN(Method):
+class CDANN(dann.DANN):
     """The cross-entropy, and a discriminator of domains within classes whose gradient reaches the features reversed."""
-
-    family = "domains"
-    Settings = dann.Settings
-    needs = frozenset({"domains"})
-    ranges: ClassVar[Ranges] = {
-        "weight": Range("lambda", power(10, -2, 2)),
-        "hidden": Range("mlp_width", whole_power(2, 6, 10)),
-        "discriminator_lr": Range("lr_d", power(10, -5, -3.5)),
-    }
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__(settings, problem)
-        self.discriminator = dann.discriminator(problem.width, self.settings.hidden, problem.domains)
         self.classes = nn.Embedding(problem.classes, problem.width)
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
@@ -43,6 +30,3 @@ class CDANN(Method):
             "cross_entropy": cross_entropy(outputs.logits, batch.labels),
             "domain": (weights * losses).sum() / weights.sum(),
         }
-
-    def groups(self, lr: float) -> list[dict[str, Any]]:
-        return [{"params": list(self.parameters()), "lr": self.settings.discriminator_lr or lr}]

@@ -13,49 +13,34 @@ from torch import Tensor
 
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
+from pipeline.methods import annealing
+from pipeline.methods.annealing import AnnealedPenalty
 from pipeline.methods.grouping import groups
-from pipeline.methods.method import Method, Phase, Problem, Terms
+from pipeline.methods.method import Terms
 from pipeline.methods.ranges import Range, Ranges, power, whole_power
-from pipeline.methods.settings import MethodSettings
-from pipeline.methods.vrex import annealed
 
 
-class Settings(MethodSettings):
+class Settings(annealing.Settings):
     """The penalty."""
 
     weight: float = Field(100.0, ge=0)
     """λ, after the first steps."""
-    anneal_steps: int = Field(500, ge=0)
-    """Steps with λ = 1."""
 
 
-class IRM(Method):
+class IRM(AnnealedPenalty):
     """The domains' mean risk, and how far each is from having the best scale of the logits."""
 
-    family = "domains"
     Settings = Settings
-    needs = frozenset({"domains"})
-    replaces_cross_entropy = True
     ranges: ClassVar[Ranges] = {
         "weight": Range("irm_lambda", power(10, -1, 5)),
         "anneal_steps": Range("irm_penalty_anneal_iters", whole_power(10, 0, 4)),
     }
-    updates: Tensor
-
-    def __init__(self, settings: MethodSettings, problem: Problem) -> None:
-        super().__init__(settings, problem)
-        self.register_buffer("updates", torch.tensor(0))
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
-        weight = self.settings.weight if self.updates >= self.settings.anneal_steps else 1.0
-        self.updates += 1
         parts = [(outputs.logits[part], batch.labels[part]) for part in groups(batch.domains)]
         risks = [cross_entropy(logits, labels) for logits, labels in parts]
         penalties = [penalty(logits, labels) for logits, labels in parts]
-        return {"risk": torch.stack(risks).mean(), "invariance": weight * torch.stack(penalties).mean()}
-
-    def phases(self) -> tuple[Phase, ...]:
-        return annealed(self.settings.anneal_steps, self.problem.steps)
+        return {"risk": torch.stack(risks).mean(), "invariance": self.next_weight() * torch.stack(penalties).mean()}
 
 
 def penalty(logits: Tensor, labels: Tensor) -> Tensor:

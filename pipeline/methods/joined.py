@@ -15,7 +15,7 @@ from pipeline.averaging.averaging import Averaging
 from pipeline.averaging.settings import AveragingSettings
 from pipeline.batches import Batch
 from pipeline.losses import CROSS_ENTROPY
-from pipeline.methods.method import Method, Phase, Terms
+from pipeline.methods.method import Method, Phase, Terms, overrides
 from pipeline.student.model import Projection, Shipped, Student
 
 # Of a method what only the first may have.
@@ -31,8 +31,13 @@ class Joined(Method):
         self.beside = nn.ModuleDict(beside)
         self.selector = first.selector
 
+    @property
+    def members(self) -> dict[str, Any]:
+        """All methods by name; the first has none."""
+        return {"": self.first, **dict(self.beside.items())}
+
     def losses(self, student: Student, batch: Batch) -> Terms:
-        members: dict[str, Any] = {"": self.first, **dict(self.beside.items())}
+        members = self.members
         outputs = student(batch.images) if any(one.takes_one_pass for one in members.values()) else None
         found = {
             name: one.terms(outputs, batch) if one.takes_one_pass else one.losses(student, batch)
@@ -50,8 +55,7 @@ class Joined(Method):
         return joined
 
     def groups(self, lr: float) -> list[dict[str, Any]]:
-        members: list[Any] = [self.first, *self.beside.values()]
-        return [group for one in members for group in one.groups(lr)]
+        return [group for one in self.members.values() for group in one.groups(lr)]
 
     def predictor(self, student: Student) -> nn.Module:
         return self.first.predictor(student)
@@ -64,9 +68,9 @@ class Joined(Method):
 
     def phases(self) -> tuple[Phase, ...]:
         """Those of the one that has some of its own, if any; in them the others' own parameters learn throughout."""
-        members = {"method.first.": self.first, **{f"method.beside.{name}.": one for name, one in self.beside.items()}}
-        for place, one in members.items():
-            if isinstance(one, Method) and overrides(type(one), "phases"):
+        for name, one in self.members.items():
+            if overrides(type(one), "phases"):
+                place = f"method.beside.{name}." if name else "method.first."
                 return tuple(replace(phase, learns=_within(place, phase.learns)) for phase in one.phases())
         return super().phases()
 
@@ -80,11 +84,6 @@ def _within(place: str, learns: Callable[[str], bool]) -> Callable[[str], bool]:
         return name.startswith("method.") or learns(name)
 
     return accepts
-
-
-def overrides(method: type[Method], hook: str) -> bool:
-    """Whether a method has a hook of its own."""
-    return getattr(method, hook) is not getattr(Method, hook)
 
 
 def fault(first: type[Method], beside: Mapping[str, type[Method]]) -> str | None:

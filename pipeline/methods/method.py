@@ -87,7 +87,7 @@ class Method(nn.Module):
     @property
     def takes_one_pass(self) -> bool:
         """Whether `terms`, of the student's pass over a batch, is all of its objective."""
-        return type(self).losses is Method.losses
+        return not overrides(type(self), "losses")
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         """The objective, term by term."""
@@ -116,3 +116,8 @@ class Method(nn.Module):
     def phases(self) -> tuple[Phase, ...]:
         """In order, the first at step 0."""
         return (Phase(0, lambda _: True),)
+
+
+def overrides(method: type[Method], hook: str) -> bool:
+    """Whether a method has a hook of its own."""
+    return getattr(method, hook) is not getattr(Method, hook)

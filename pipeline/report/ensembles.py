@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.report.outcome import Group
+from pipeline.report.table import markdown
 from pipeline.trials import files, predictions
 
 
@@ -28,19 +29,11 @@ def section(groups: Sequence[Group]) -> str:
         return ""
     methods = list(dict.fromkeys(group.method for group in several))
     of_cell = {(group.held_out, group.method): group for group in several}
-    lines = ["## Ensembles of averages", "", f"| held out | {' | '.join(methods)} |", f"|---|{'---|' * len(methods)}"]
-    for domain in dict.fromkeys(group.held_out for group in several):
-        cells = [_cell(of_cell.get((domain, method))) for method in methods]
-        lines.append(f"| {domain} | {' | '.join(cells)} |")
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "Accuracy in % on all images of the held-out domain, of so many trials by the sum of their logits.",
-            "",
-        ]
-    )
+    domains = dict.fromkeys(group.held_out for group in several)
+    rows = {domain: [_cell(of_cell.get((domain, method))) for method in methods] for domain in domains}
+    said = "Accuracy in % on all images of the held-out domain, of so many trials by the sum of their logits."
+    return "\n".join(["## Ensembles of averages", "", *markdown(methods, rows), "", said, ""])
 
 
-def _cell(group: Group | None) -> str:
-    return f"{100 * accuracy(group):.1f} (of {len(group.outcomes)})" if group else "–"
+def _cell(group: Group | None) -> str | None:
+    return f"{100 * accuracy(group):.1f} (of {len(group.outcomes)})" if group else None

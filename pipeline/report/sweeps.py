@@ -1,15 +1,15 @@
 """A DomainBed sweep beside an experiment's own trials: the same columns, and DomainBed's other rules of choice for both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.domainbed import choosing, records
 from pipeline.domainbed.records import Record
 from pipeline.errors import InputError
-from pipeline.report.accuracies import AVERAGE
+from pipeline.report.accuracies import accuracies
 from pipeline.report.outcome import Outcome
-from pipeline.report.table import cell
+from pipeline.report.table import markdown, tabulate
 
 # Method → held-out domain → trial number → accuracy.
 Columns = dict[str, dict[str, dict[int, float]]]
@@ -72,22 +72,10 @@ def other_rules(found: Sequence[Record], domains: Sequence[str], held_out: Seque
         if not methods:
             lines += ["No record follows it.", ""]
             continue
-        lines += [f"| held out | {' | '.join(methods)} |", f"|---|{'---|' * len(methods)}"]
-        lines += [_row(domain, [one.get(domain, {}) for one in methods.values()]) for domain in held_out]
-        lines += [_row(AVERAGE, [_average(one, held_out) for one in methods.values()]), ""]
+        cells = tabulate(accuracies({}, held_out, (), methods))
+        rows = {domain: [of_domain[name] for name in methods] for domain, of_domain in cells.items()}
+        lines += [*markdown(list(methods), rows), ""]
     return "\n".join(lines)
-
-
-def _row(name: str, trials: Sequence[Mapping[int, float]]) -> str:
-    cells = [cell(list(one.values())) for one in trials]
-    return f"| {name} | {' | '.join(str(one) if one else '–' for one in cells)} |"
-
-
-def _average(of_domains: Mapping[str, Mapping[int, float]], held_out: Sequence[str]) -> dict[int, float]:
-    """By trial number, of those that have all held-out domains."""
-    trials = [of_domains.get(domain, {}) for domain in held_out]
-    whole = set.intersection(*(set(one) for one in trials))
-    return {number: sum(one[number] for one in trials) / len(trials) for number in sorted(whole)}
 
 
 def _plain(name: str) -> str:

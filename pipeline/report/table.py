@@ -1,7 +1,7 @@
 """Trials → one table: per held-out domain and on average, each method's accuracy with its number of trials."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
@@ -77,6 +77,14 @@ def page(
     methods = list(next(iter(table.values())))
     rows = [{"name": name, "cells": [str(c) if c else "–" for c in cells.values()]} for name, cells in table.items()]
     return _PAGE.render(about=about, verdict=verdict, leaks=leaks, methods=methods, rows=rows, missing=missing)
+
+
+def markdown(columns: Sequence[str], rows: Mapping[str, Sequence[object]]) -> list[str]:
+    """The lines of a plain table of held-out domains; what there is nothing of is a dash."""
+    lines = [f"| held out | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    return lines + [
+        f"| {name} | {' | '.join('–' if one is None else str(one) for one in cells)} |" for name, cells in rows.items()
+    ]
 
 
 def gap_lines(done: int, wanted: int, outdated: int, command: str) -> list[str]:

@@ -15,7 +15,7 @@ from pipeline.recorded import store_of_views, wanted_pictures
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.splits import is_out, seed_hash
 from pipeline.stage_two.materials import Assignment, Materials
-from pipeline.student.building import build
+from pipeline.student.building import others
 from pipeline.student.model import Student
 from pipeline.teacher import zero_shot
 from pipeline.training_set import TrainingSet
@@ -122,7 +122,6 @@ def training_set(
 
 def problem(materials: Materials, one: Assignment, text: np.ndarray, student: Student, sources: int) -> Problem:
     """What a method is built for; `text` (P, C, D) as the cache has it."""
-    settings = one.student.model
     return Problem(
         width=student.predictor.width,
         text=class_embeddings(text),
@@ -130,9 +129,7 @@ def problem(materials: Materials, one: Assignment, text: np.ndarray, student: St
         domains=sources,
         samples=len(materials.samples.rows),
         steps=one.student.steps,
-        network=lambda answers, seed: build(
-            settings, classes=answers, embedding=1, size=materials.size, seed=seed
-        ).train(),
+        network=others(one.student.model, materials.size),
     )
 
 

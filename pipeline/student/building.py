@@ -1,5 +1,7 @@
 """Settings → a student: what it is (`student.model`) is known without timm, which takes as long to import as torch."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -21,3 +23,8 @@ def build(settings: ModelSettings, *, classes: int, embedding: int, size: int, s
         if settings.projector == "mlp":
             head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, embedding, bias=False))
     return Student(predictor, head, freeze_statistics=settings.batch_norm == "frozen")
+
+
+def others(settings: ModelSettings, size: int) -> Callable[[int, int], Student]:
+    """(answers, seed) → one more student of the same starting weights, with other heads, in training mode."""
+    return lambda answers, seed: build(settings, classes=answers, embedding=1, size=size, seed=seed).train()

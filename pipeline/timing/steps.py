@@ -17,7 +17,7 @@ from pipeline.engine.device import device
 from pipeline.losses import distillation
 from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
-from pipeline.student.building import build
+from pipeline.student.building import build, others
 from pipeline.student.compute import ComputeSettings
 from pipeline.timing.rounds import Comparison, alternate
 from pipeline.training_set import TrainingSet
@@ -123,9 +123,7 @@ def _trial(name: str, values: dict[str, Any], settings: StudentSettings, sizes: 
         domains=sizes.sources,
         samples=SAMPLES,
         steps=settings.steps,
-        network=lambda answers, seed: build(
-            settings.model, classes=answers, embedding=1, size=sizes.size, seed=seed
-        ).train(),
+        network=others(settings.model, sizes.size),
     )
     method = methods.build(name, METHODS[name].Settings(**values), problem, 0)
     return start(student, method, settings, [], 0, device())

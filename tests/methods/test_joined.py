@@ -7,7 +7,7 @@ from pipeline import methods, training
 from pipeline.batches import Batch, Outputs
 from pipeline.errors import ConfigError
 from pipeline.methods import METHODS
-from pipeline.methods.joined import overrides
+from pipeline.methods.method import overrides
 from pipeline.trials import snapshot
 from tests.small_outputs import CLASSES, EMBEDDING, LABELS, made, said
 from tests.small_trials import CPU, assert_same_end, data_of, judged, run, started
