@@ -196,7 +196,7 @@ def configurations(teacher: Path, root: str = "images") -> dict[str, dict]:
             "batch": 8,
         },
         "students/small.yaml": {
-            "model": {"backbone": "resnet10t", "pretrained": False, "batch_norm": "trained"},
+            "model": {"backbone": "test_resnet", "pretrained": False, "batch_norm": "trained"},
             "optimiser": {"name": "adamw", "lr": 1e-3},
             "averaging": {"start_fraction": 0.5},
             "steps": 6,

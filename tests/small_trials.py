@@ -1,4 +1,4 @@
-"""Trials small enough to run by the dozen: 24 samples of noise in three domains, a real resnet10t at 16 px."""
+"""Trials small enough to run by the dozen: 24 samples of noise in three domains, a real ResNet (timm's `test_resnet`) at 16 px."""
 
 import numpy as np
 import torch
@@ -106,14 +106,23 @@ def data_of(of: EvaluationSet, method: str, **values) -> TrainingSet:
 
 
 def started(
-    name: str, *, steps=5, optimiser=None, dropout=0.0, every=2, batch_norm="trained", evaluate="all", **values
+    name: str,
+    *,
+    steps=5,
+    optimiser=None,
+    dropout=0.0,
+    every=2,
+    batch_norm="trained",
+    evaluate="all",
+    backbone="test_resnet",
+    **values,
 ) -> Trial:
     """A trial of a method before its first update; `values` are the method's settings."""
     if name == "scmd":
         values = {"hard_fraction": 0.5, **values}
     settings = StudentSettings(
         model=ModelSettings(
-            backbone="resnet10t", pretrained=False, batch_norm=batch_norm, dropout=dropout, mean=MEAN, std=STD
+            backbone=backbone, pretrained=False, batch_norm=batch_norm, dropout=dropout, mean=MEAN, std=STD
         ),
         optimiser=optimiser or OptimiserSettings(lr=1e-3),
         averaging=AveragingSettings(start=3),

@@ -61,7 +61,8 @@ def test_a_layout_changes_no_tensor_that_is_kept():
 
 def test_a_whole_trial_in_bfloat16_is_the_same_twice(monkeypatch):
     monkeypatch.setattr("pipeline.trials.trial.resolve", lambda *_: HALF)
-    one, two = run("scmd"), run("scmd")
+    # At 16 px test_resnet ends in planes of 1 × 1, of whose unused weights oneDNN leaves the gradient unwritten in bfloat16.
+    one, two = (run("scmd", backbone="resnet10t") for _ in range(2))
     assert one.compute.told() == {"precision": "bfloat16", "channels_last": True, "compiled": False}
     assert one.history == two.history
     assert all(torch.equal(tensor, two.chosen.weights[name]) for name, tensor in one.chosen.weights.items())

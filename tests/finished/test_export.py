@@ -240,6 +240,6 @@ def test_a_network_that_an_exporter_cannot_take_is_one_sentence(exported, tmp_pa
     monkeypatch.setattr(our_onnx, "write", write)
     told = refused("export", "--student", SCMD, "--format", "onnx", cwd=project)
     assert (
-        "`resnet10t` cannot be written as onnx (AssertionError: no such operator); use its safetensors with timm"
+        "`test_resnet` cannot be written as onnx (AssertionError: no such operator); use its safetensors with timm"
         in told
     )
