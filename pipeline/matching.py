@@ -37,6 +37,8 @@ def identity_without_teacher(settings: TeacherSettings, samples: Samples) -> dic
         "dtypes": {name: spec.dtype for name, spec in VIEW_ARRAYS.items()},
         "logits": {"version": LOGITS_VERSION},
         "templates": list(settings.templates),
+        # A cache without any is the one that it was before there could be some.
+        **({"further_templates": list(settings.further_templates)} if settings.further_templates else {}),
         "classes": list(samples.classes),
     }
 

@@ -3,7 +3,7 @@
 import csv
 
 from pipeline.methods import METHODS
-from pipeline.stages.methods import said
+from pipeline.stages.methods import read_by, said
 from tests.performance_page import DOCS
 
 PAGE = DOCS / "methods.md"
@@ -48,7 +48,7 @@ def cell(text: str) -> str:
 def page() -> str:
     """The whole page."""
     methods = [
-        f"| `{name}` | {one.family} | {', '.join(sorted(one.needs)) or 'no teacher'} | {cell(said(one)[0])} |\n"
+        f"| `{name}` | {one.family} | {', '.join(read_by(one)) or 'no teacher'} | {cell(said(one)[0])} |\n"
         for name, one in METHODS.items()
     ]
     listed = [

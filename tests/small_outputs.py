@@ -4,18 +4,31 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from pipeline import methods
 from pipeline.batches import Outputs
-from pipeline.methods import METHODS, build
+from pipeline.methods import METHODS
 from pipeline.methods.method import Problem
-from tests.small_trials import predictor_of
+from tests.small_trials import predictor_of, prompts
 
 WIDTH, CLASSES, EMBEDDING = 6, 4, 5
+SOURCES = ("a", "b", "c")
 
 
 def made(name, **values):
     text = F.normalize(torch.randn(CLASSES, EMBEDDING, generator=torch.Generator().manual_seed(0)), dim=1)
-    problem = Problem(WIDTH, text, 10.0, domains=3, samples=12, steps=10, network=predictor_of(WIDTH))
-    return build(name, METHODS[name].Settings(**values), problem, seed=1)
+    settings = METHODS[name].Settings(**values)
+    problem = Problem(
+        WIDTH,
+        text,
+        10.0,
+        domains=3,
+        samples=12,
+        steps=10,
+        network=predictor_of(WIDTH),
+        sources=SOURCES,
+        prompts=prompts(methods.templates(name, settings, SOURCES), CLASSES, EMBEDDING),
+    )
+    return methods.build(name, settings, problem, seed=1)
 
 
 def said(count=8, seed=0):

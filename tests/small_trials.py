@@ -1,4 +1,6 @@
-"""Trials small enough to run by the dozen: 24 samples of noise in three domains, a real ResNet (timm's `test_resnet`) at 16 px."""
+"""Trials small enough to run by the dozen: 24 samples of noise in three domains, a real ResNet (timm's smallest) at 16 px."""
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -80,6 +82,12 @@ def predictor_of(width: int):
     return network
 
 
+def prompts(templates: Iterable[str], classes: int, width: int) -> dict[str, torch.Tensor]:
+    """Embeddings (classes, width) of texts, not normalised."""
+    random = torch.Generator().manual_seed(2)
+    return {template: 3 * torch.randn(classes, width, generator=random) for template in templates}
+
+
 def data_of(of: EvaluationSet, method: str, **values) -> TrainingSet:
     random = np.random.default_rng(1)
     logits = random.standard_normal((SAMPLES, VIEWS, CLASSES)).astype(np.float16)
@@ -140,6 +148,8 @@ def started(
         samples=SAMPLES,
         steps=steps,
         network=others(settings.model, 16),
+        sources=tuple(SOURCES),
+        prompts=prompts(methods.templates(name, METHODS[name].Settings(**values), SOURCES), CLASSES, WIDTH),
     )
     method = methods.build(name, METHODS[name].Settings(**values), problem, seed=0)
     return start(student, method, settings, SOURCES, 0, CPU)

@@ -93,7 +93,7 @@ def test_verbose_tells_each_evaluation_also_of_trials_side_by_side(ready):
         lines = re.findall(rf"\[{method}, ink held out, trial 0\] (step \d+: cross entropy .*)", told)
         assert [line.split(":")[0] for line in lines] == ["step 0", "step 3", "step 5"]
         assert all(re.search(r"validation \d+\.\d%; evaluated in \d+\.\d s$", line) for line in lines)
-    assert "step 3" not in ok(*STUDENT, cwd=ready)
+    assert "step 3: cross entropy" not in ok(*STUDENT, cwd=ready)
 
 
 @pytest.mark.parametrize(("words", "at", "expected"), [("scmd ca", "1", "cache"), ("scmd cache du", "2", "duplicates")])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cache.files import read_file
-from pipeline.cache.layout import TEXT_CHUNK, VIEW_ARRAYS, Shape, chunk_path, decode, most_bytes
+from pipeline.cache.layout import VIEW_ARRAYS, Shape, chunk_path, decode, most_bytes, text_shape
 from pipeline.cache.ledger import Ledger, Read, checked_bytes
 from pipeline.errors import CacheError
 
@@ -55,16 +55,19 @@ def decoded(data: bytes, shape: Shape, chain: str, array: str, block: int, view:
     return values
 
 
-def read_text(folder: Path, head: Ledger, shape: Shape, chain: str) -> np.ndarray:
-    """(P, C, D) float32: the text embeddings. Raises CacheError where they are not what the head's ledger lists."""
-    data = checked_bytes(folder, TEXT_CHUNK, head.files.get(TEXT_CHUNK), most_bytes(TEXT_CHUNK, shape))
-    return decoded_text(data, shape, chain)
+def read_text(folder: Path, head: Ledger, shape: Shape, chain: str, path: str) -> np.ndarray:
+    """(P, C, D) float32: the text embeddings, or those of further prompts, by the path of their chunk.
+
+    Raises CacheError where they are not what the head's ledger lists.
+    """
+    data = checked_bytes(folder, path, head.files.get(path), most_bytes(path, shape))
+    return decoded_text(data, shape, chain, path)
 
 
-def decoded_text(data: bytes, shape: Shape, chain: str) -> np.ndarray:
-    """(P, C, D) of the file of the text embeddings. Raises CacheError as `decoded` does."""
-    text = decode(data, (shape.prompts, shape.classes, shape.embedding), "float32", chain, TEXT_CHUNK)
-    require_finite(text, TEXT_CHUNK)
+def decoded_text(data: bytes, shape: Shape, chain: str, path: str) -> np.ndarray:
+    """(P, C, D) of such a file. Raises CacheError as `decoded` does."""
+    text = decode(data, text_shape(shape, path), "float32", chain, path)
+    require_finite(text, path)
     return text
 
 

@@ -85,11 +85,12 @@ def sentences(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
 
 
 def _text(one: TeacherCache, other: TeacherCache) -> Iterator[str]:
-    first, second = (cache.read_text_embeddings() for cache in (one, other))
-    if first.shape != second.shape:
-        yield "text_embeddings: not comparable"
-    elif gap := float(np.abs(first.astype(np.float64) - second).max()):
-        yield f"text_embeddings: they differ by up to {gap:.4g}"
+    first, second = (cache.read_prompts() for cache in (one, other))
+    both = [(first[name], second[name]) for name in first if name in second and first[name].shape == second[name].shape]
+    if len(both) < max(len(first), len(second)):
+        yield f"text embeddings: {len(both)} of {len(first)} and {len(second)} prompts are comparable"
+    if gap := max((float(np.abs(here.astype(np.float64) - there).max()) for here, there in both), default=0.0):
+        yield f"text embeddings: they differ by up to {gap:.4g}"
 
 
 def _bytes(one: TeacherCache, other: TeacherCache) -> Iterator[str]:

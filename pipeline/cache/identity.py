@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import CacheError
 
 # Parts that the image pass does not depend on.
-TEXT_PARTS = ("templates", "classes", "logits")
+TEXT_PARTS = ("templates", "further_templates", "classes", "logits")
 
 
 def canonical(data: object) -> bytes:

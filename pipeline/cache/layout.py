@@ -32,7 +32,8 @@ TABLE_LIMIT = 1 << 30
 
 @dataclass(frozen=True)
 class Shape:
-    """N samples in blocks of S, V views of `columns` numbers each, C classes, P prompt templates, D numbers an embedding."""
+    """N samples in blocks of S, V views of `columns` numbers each, C classes, P prompt templates, D numbers an embedding, and Q
+    further templates, from which no logits follow."""
 
     samples: int
     views: int
@@ -41,6 +42,7 @@ class Shape:
     embedding: int
     columns: int
     block: int
+    further: int = 0
 
     @property
     def blocks(self) -> int:
@@ -78,14 +80,31 @@ VIEW_ARRAYS = {
 IMAGE_ARRAYS = ("image_features", "pixel_probe", "views")
 # What their paths begin with.
 LOGITS = "logits/"
-TEXT = "text_embeddings"
-TEXT_CHUNK = f"{TEXT}/c/0/0/0"
+TEXT, FURTHER = "text_embeddings", "further_text_embeddings"
+TEXT_CHUNK, FURTHER_CHUNK = (f"{name}/c/0/0/0" for name in (TEXT, FURTHER))
 METADATA = ("zarr.json", *(f"{name}/zarr.json" for name in (*VIEW_ARRAYS, TEXT)))
 ROWS, PROMPTS, VIEWS = "rows.parquet", "prompts.parquet", "views/zarr.json"
 HEAD_FILES = frozenset({ROWS, PROMPTS, TEXT_CHUNK, *METADATA})
+# What the head of a cache has besides, whose teacher encoded further prompts.
+FURTHER_FILES = frozenset({FURTHER_CHUNK, f"{FURTHER}/zarr.json"})
 
 
 _NUMBER = re.compile("[0-9]{1,9}/[0-9]{1,9}")
+
+
+def head_files(shape: Shape) -> frozenset[str]:
+    """All that the head of a cache of this shape has."""
+    return HEAD_FILES | FURTHER_FILES if shape.further else HEAD_FILES
+
+
+def is_head_file(path: str) -> bool:
+    """Whether the head of some cache has a file of this name."""
+    return path in HEAD_FILES | FURTHER_FILES
+
+
+def text_shape(shape: Shape, chunk: str) -> tuple[int, int, int]:
+    """Of the text embeddings, or of those of the further prompts, by the path of their one chunk."""
+    return (shape.further if chunk == FURTHER_CHUNK else shape.prompts), shape.classes, shape.embedding
 
 
 def chunk_path(array: str, block: int, view: int) -> str:
@@ -116,13 +135,12 @@ def most_bytes(path: str, shape: Shape | None) -> int:
     if path in (ROWS, PROMPTS):
         return TABLE_LIMIT
     place = place_of(path)
-    if place is None and path != TEXT_CHUNK:
+    if place is None and path not in (TEXT_CHUNK, FURTHER_CHUNK):
         return documents.LIMIT
     if shape is None:
         return CHUNK_LIMIT
-    text = (shape.prompts, shape.classes, shape.embedding)
     spec = VIEW_ARRAYS[place[0]] if place else None
-    size = byte_count(spec.chunk(shape), spec.dtype) if spec else byte_count(text, "float32")
+    size = byte_count(spec.chunk(shape), spec.dtype) if spec else byte_count(text_shape(shape, path), "float32")
     # What zstd cannot compress grows by less than this.
     return size + size // 128 + 1024
 

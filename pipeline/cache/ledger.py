@@ -28,7 +28,7 @@ from pipeline.cache.files import (
     write_file,
 )
 from pipeline.cache.identity import canonical
-from pipeline.cache.layout import BLOCK_LIMIT, HEAD_FILES, LOGITS, place_of
+from pipeline.cache.layout import BLOCK_LIMIT, LOGITS, is_head_file, place_of
 from pipeline.cache.origin import Origin, Origins
 from pipeline.config import Section
 from pipeline.errors import CacheError
@@ -150,7 +150,7 @@ def path_of(name: str) -> str:
 
 def belongs(path: str) -> bool:
     """Whether a cache can have a file of this name."""
-    return path in HEAD_FILES or place_of(path) is not None or _LEDGER.fullmatch(path) is not None
+    return is_head_file(path) or place_of(path) is not None or _LEDGER.fullmatch(path) is not None
 
 
 def parse(data: bytes, name: str, where: str) -> Ledger:
@@ -172,7 +172,7 @@ def parse(data: bytes, name: str, where: str) -> Ledger:
 def _is_listed_by(name: str, path: str) -> bool:
     """Whether a path is one of the head's, or of a chunk of the named block."""
     if name == HEAD:
-        return path in HEAD_FILES
+        return is_head_file(path)
     place = place_of(path)
     return place is not None and name_of(place[1]) == name
 

@@ -14,11 +14,15 @@ from pipeline.cache.layout import (
     CHUNK_LIMIT,
     COLUMNS_LIMIT,
     FORMAT,
+    FURTHER,
+    FURTHER_CHUNK,
     TEXT,
+    TEXT_CHUNK,
     VIEW_ARRAYS,
     VIEWS_LIMIT,
     Shape,
     byte_count,
+    text_shape,
 )
 from pipeline.config import Section
 from pipeline.errors import CacheError
@@ -38,6 +42,7 @@ class Identity(Section):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
     templates: list[Name] = Field(min_length=1, max_length=10_000)
+    further_templates: list[Name] = Field([], max_length=10_000)
     classes: list[Name] = Field(min_length=1, max_length=documents.PARTS)
     teacher: TeacherFacts
 
@@ -70,6 +75,7 @@ class Attributes(Section):
             views=self.views,
             classes=len(known.classes),
             prompts=len(known.templates),
+            further=len(known.further_templates),
             embedding=known.teacher.embedding,
             columns=columns,
             block=self.block,
@@ -102,11 +108,12 @@ def attributes(
 
 def arrays(shape: Shape) -> dict[str, tuple[tuple[int, ...], tuple[int, ...], str]]:
     """Name → (shape, chunk, dtype) of every array."""
-    text = (shape.prompts, shape.classes, shape.embedding)
     table: dict[str, tuple[tuple[int, ...], tuple[int, ...], str]] = {
         name: (spec.shape(shape), spec.chunk(shape), spec.dtype) for name, spec in VIEW_ARRAYS.items()
     }
-    return {**table, TEXT: (text, text, "float32")}
+    for name, chunk in ((TEXT, TEXT_CHUNK), *(((FURTHER, FURTHER_CHUNK),) if shape.further else ())):
+        table[name] = (text_shape(shape, chunk), text_shape(shape, chunk), "float32")
+    return table
 
 
 def written(shape: Shape, chain: str, attributes: Attributes) -> dict[str, bytes]:

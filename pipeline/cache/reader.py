@@ -1,6 +1,6 @@
 """Whole columns of a cache, each file checked against the ledger while it is read. Needs neither open_clip nor a GPU."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,17 +13,18 @@ import numpy as np
 from pipeline.cache import chunks, documents, ledger, metadata
 from pipeline.cache.files import building, read_file, sha256
 from pipeline.cache.layout import (
+    FURTHER_CHUNK,
     HEAD_FILES,
     IMAGE_ARRAYS,
     PROMPTS,
     ROWS,
-    TEXT,
     TEXT_CHUNK,
     VIEW_ARRAYS,
     VIEWS,
     Shape,
     byte_count,
     chunk_path,
+    head_files,
     most_bytes,
     place_of,
     require_countable,
@@ -155,9 +156,22 @@ class TeacherCache:
 
     def read_text_embeddings(self) -> np.ndarray:
         """(P, C, D) float32, not normalised."""
+        return self._texts(TEXT_CHUNK)
+
+    def read_prompts(self) -> dict[str, np.ndarray]:
+        """Template → (C, D) float32, not normalised: of every prompt, those from which no logits follow among them."""
+        identity = self.identity
+        prompts = dict(zip(identity["templates"], self._texts(TEXT_CHUNK), strict=True))
+        if not self.shape.further:
+            return prompts
+        return {**dict(zip(identity["further_templates"], self._texts(FURTHER_CHUNK), strict=True)), **prompts}
+
+    def _texts(self, path: str) -> np.ndarray:
         with self._in_place():
             return ledger.using(
-                self.folder, HEAD, lambda head: chunks.read_text(self.folder, head, self.shape, self.attributes.codec)
+                self.folder,
+                HEAD,
+                lambda head: chunks.read_text(self.folder, head, self.shape, self.attributes.codec, path),
             )
 
     @contextmanager
@@ -250,11 +264,7 @@ def _head_file(folder: Path) -> bytes:
 
 def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     """The cache whose head files are these. Each is checked before the next is believed."""
-    if HEAD_FILES - head.keys():
-        raise CacheError(
-            f"{folder / ledger.path_of(HEAD)}: missing, or without what every cache has; run `scmd cache repair`, or "
-            "`dvc checkout` where a team shares it"
-        )
+    _require_listed(folder, head, HEAD_FILES)
     head_file = _head_file(folder)
 
     def whole(path: str) -> bytes:
@@ -264,12 +274,22 @@ def from_head(folder: Path, head: Mapping[str, Entry]) -> TeacherCache:
     rows = read_rows(whole(ROWS), str(folder / ROWS))
     shape = attributes.shape(len(rows), metadata.read_columns(whole(VIEWS), str(folder / VIEWS)))
     require_countable(shape, folder)
-    for name in (*VIEW_ARRAYS, TEXT):
+    _require_listed(folder, head, head_files(shape))
+    for name in metadata.arrays(shape):
         path = f"{name}/zarr.json"
         metadata.require_array(whole(path), name, shape, attributes.codec, str(folder / path))
     identity = attributes.identity
-    require_prompts(whole(PROMPTS), identity["templates"], identity["classes"], str(folder / PROMPTS))
+    templates = [*identity["templates"], *identity.get("further_templates", [])]
+    require_prompts(whole(PROMPTS), templates, identity["classes"], str(folder / PROMPTS))
     return TeacherCache(folder, attributes, rows, shape, head_file, head[TEXT_CHUNK].sha256)
+
+
+def _require_listed(folder: Path, head: Mapping[str, Entry], files: Set[str]) -> None:
+    if files - head.keys():
+        raise CacheError(
+            f"{folder / ledger.path_of(HEAD)}: missing, or without what every cache has; run `scmd cache repair`, or "
+            "`dvc checkout` where a team shares it"
+        )
 
 
 def without_head_ledger(folder: Path) -> TeacherCache:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.cache import chunks, documents, ledger, reader
 from pipeline.cache.files import read_file, sha256, walk
-from pipeline.cache.layout import HEAD_FILES, most_bytes, place_of
+from pipeline.cache.layout import HEAD_FILES, head_files, is_head_file, most_bytes, place_of
 from pipeline.cache.ledger import HEAD, Entry, Ledger
 from pipeline.cache.reader import TeacherCache
 from pipeline.errors import CacheError
@@ -140,8 +140,8 @@ def faults(folder: Path) -> Iterator[Fault]:
     by_digest = {entry.sha256: path for path, entry in files.items()}
     cache, head_fault = None, None
     try:
-        cache = reader.from_head(folder, {path: entry for path, entry in files.items() if path in HEAD_FILES})
-        cache.read_text_embeddings()
+        cache = reader.from_head(folder, {path: entry for path, entry in files.items() if is_head_file(path)})
+        cache.read_prompts()
     except CacheError as error:
         head_fault = _reason(error)
     named = set()
@@ -162,7 +162,7 @@ def faults(folder: Path) -> Iterator[Fault]:
             yield Fault(head, "missing")
         elif lacking := HEAD_FILES - files.keys():
             yield Fault(head, f"does not list {min(lacking)}, which every cache has")
-        elif head_fault and not named & HEAD_FILES:
+        elif head_fault and not any(map(is_head_file, named)):
             yield Fault(head, head_fault)
     if cache:
         yield from blocks_of_other_caches(cache)
@@ -178,6 +178,8 @@ def _beyond(cache: TeacherCache, files: Mapping[str, Entry]) -> Iterator[Fault]:
             _, block, view = place
             if block >= cache.shape.blocks or view >= cache.shape.views or entry.rows > cache.shape.rows(block):
                 yield Fault(path, "listed, but beyond the blocks, views or rows that this cache has")
+        elif path not in head_files(cache.shape) and is_head_file(path):
+            yield Fault(path, "listed, but this cache's identity has no such prompts")
 
 
 def strays(folder: Path) -> Iterator[Fault]:
@@ -198,7 +200,7 @@ def _strays(folder: Path, files: Mapping[str, Entry], broken: list[Fault]) -> It
 
 def _ledger_of(path: str) -> str | None:
     """The ledger that would list a file of this name."""
-    if path in HEAD_FILES:
+    if is_head_file(path):
         return ledger.path_of(HEAD)
     place = place_of(path)
     return ledger.path_of(ledger.name_of(place[1])) if place else None

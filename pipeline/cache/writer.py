@@ -60,14 +60,18 @@ class Writer:
     gone: Set[int] = frozenset()
 
     def write_head(
-        self, attributes: Attributes, rows: list[Row], texts: list[list[str]], text_embeddings: np.ndarray
+        self, attributes: Attributes, rows: list[Row], texts: list[list[str]], embeddings: Mapping[str, np.ndarray]
     ) -> None:
-        """Rows, prompts, text embeddings and metadata: what all blocks share, in one commit."""
+        """Rows, prompts, text embeddings and metadata: what all blocks share, in one commit.
+
+        `texts` (P + Q, C) of the templates and the further ones, `embeddings` (P, C, D) and (Q, C, D) by the path of their chunk.
+        """
         identity = attributes.identity
+        templates = [*identity["templates"], *identity.get("further_templates", [])]
         files = {
             ROWS: rows_file(rows),
-            PROMPTS: prompts_file(identity["templates"], identity["classes"], texts),
-            TEXT_CHUNK: encode(text_embeddings, self.chain),
+            PROMPTS: prompts_file(templates, identity["classes"], texts),
+            **{path: encode(values, self.chain) for path, values in embeddings.items()},
             **metadata.written(self.shape, self.chain, attributes),
         }
         entries = {path: Entry(size=len(data), sha256=sha256(data)) for path, data in files.items()}
@@ -152,25 +156,26 @@ class Writer:
             return Ledger({})
         return listed.without(listed.stale_logits(text))
 
-    def standing_text(self) -> np.ndarray | None:
-        """(P, C, D): text embeddings that the head lists, or that logits which stand follow from; None where there are none."""
+    def standing_text(self, path: str) -> np.ndarray | None:
+        """(P, C, D) or (Q, C, D), by the path of their chunk: text embeddings that the head lists, or that logits which stand
+        follow from; None where there are none."""
         try:
-            data = read_file(self.folder, TEXT_CHUNK, most_bytes(TEXT_CHUNK, self.shape))
-            text = chunks.decoded_text(data, self.shape, self.chain)
+            data = read_file(self.folder, path, most_bytes(path, self.shape))
+            text = chunks.decoded_text(data, self.shape, self.chain, path)
         except (FileNotFoundError, CacheError):
             return None
-        head = self._text()
+        head = self._text(path)
         return text if sha256(data) in ({head} if head else self._followed_texts()) else None
 
     def _followed_texts(self) -> set[str]:
         listed = (ledger.read(self.folder, ledger.name_of(block)) for block in range(self.shape.blocks))
         return {one.origin.text for one in listed if one.origin}
 
-    def _text(self) -> str:
-        """The digest of the text embeddings that logits must follow from."""
+    def _text(self, path: str = TEXT_CHUNK) -> str:
+        """The digest of text embeddings as the head lists it, by default of those that logits must follow from."""
         if ledger.path_of(HEAD) in self.harmed:
             return ""
-        entry = ledger.read(self.folder, HEAD).files.get(TEXT_CHUNK)
+        entry = ledger.read(self.folder, HEAD).files.get(path)
         return entry.sha256 if entry else ""
 
     def _chunk(

@@ -1,5 +1,8 @@
 """Checks that join an experiment's settings with the data: refused before the first step, or said."""
 
+import json
+from collections.abc import Collection, Iterable
+
 from pipeline.errors import ConfigError, InputError
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.splits import is_out
@@ -70,6 +73,15 @@ def require_scoring(student: StudentSettings, method: MethodSettings, size: int)
         raise ConfigError(
             f"`scoring: half_size` needs a backbone that takes pictures of any size, and `{student.model.backbone}` takes those "
             "of one; leave `scoring` out, or choose another backbone"
+        )
+
+
+def require_prompts(there: Collection[str], asked: Iterable[str]) -> None:
+    """Raises ConfigError where a method reads prompts that a teacher does not encode."""
+    if lacking := [template for template in asked if template not in there]:
+        raise ConfigError(
+            f"the teacher's configuration lacks {len(lacking)} prompts that the method reads; add them, and run `scmd teacher`, "
+            f"which needs no image for it: `further_templates: {json.dumps(lacking)}`"
         )
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import torch
 
+from pipeline import methods
 from pipeline.errors import InputError, is_out_of_memory, reason
-from pipeline.experiment.checks import require_batch, require_pair, require_scoring, require_splits
+from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
 from pipeline.experiment.places import Plan
 from pipeline.samples import table
 from pipeline.student.building import build
@@ -29,6 +30,12 @@ def rehearse(plan: Plan, results: Path | None) -> None:
                 require_splits(plan.student, samples, held_out, trial)
         for method in matrix.method:
             require_pair(plan.student, experiment.method(method)[1], len(samples.domains) - 1)
+            for held_out in matrix.held_out:
+                sources = [name for name in samples.domains if name != held_out]
+                require_prompts(
+                    {*plan.teacher.templates, *plan.teacher.further_templates},
+                    methods.templates(*experiment.method(method), sources),
+                )
     for method in matrix.method:
         require_scoring(plan.student, experiment.method(method)[1], experiment.pixels.size)
     try_a_step(plan.student.model, experiment.pixels.size)

@@ -111,18 +111,22 @@ def _built(card: Card, tensors: dict[str, Tensor], projection: dict[str, Tensor]
     model = card.student.model.model_copy(update={"pretrained": False})
     embedding = _embedding(tensors, projection)
     student = build(model, classes=len(card.classes), embedding=embedding, size=card.preprocessing.resize.size, seed=0)
+    values = {name: value for name, value in card.method.model_dump().items() if name not in ("name", "version")}
+    settings = METHODS[card.method.name].Settings.model_validate(values, strict=False)
+    # What only training reads has the shapes that it had, and no numbers.
+    text = torch.zeros(len(card.classes), embedding)
     problem = Problem(
         width=student.predictor.width,
-        text=torch.zeros(len(card.classes), embedding),
+        text=text,
         logit_scale=1.0,
         domains=len(card.domains),
         samples=1,
         steps=1,
         network=others(model, card.preprocessing.resize.size),
+        sources=tuple(card.domains),
+        prompts=dict.fromkeys(methods.templates(card.method.name, settings, card.domains), text),
     )
-    settings = {name: value for name, value in card.method.model_dump().items() if name not in ("name", "version")}
-    kind = METHODS[card.method.name]
-    method = methods.build(card.method.name, kind.Settings.model_validate(settings, strict=False), problem, 0)
+    method = methods.build(card.method.name, settings, problem, 0)
     return Shipped(method.predictor(student), method.projection(student) if projection else None)
 
 

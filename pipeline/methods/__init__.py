@@ -1,5 +1,6 @@
 """Methods by name: what a trial learns from. A new one is one file and one line here."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ from pipeline.methods.mmd import MMD
 from pipeline.methods.moment_matching import MomentMatching
 from pipeline.methods.mutual import Mutual
 from pipeline.methods.pkt import PKT
+from pipeline.methods.rise import RISE
 from pipeline.methods.rkd import RKD
 from pipeline.methods.rsc import RSC
 from pipeline.methods.scmd import SCMD
@@ -75,6 +77,7 @@ METHODS: dict[str, type[Method]] = {
     "moment_matching": MomentMatching,
     "mutual": Mutual,
     "pkt": PKT,
+    "rise": RISE,
     "rkd": RKD,
     "rsc": RSC,
     "scmd": SCMD,
@@ -137,6 +140,13 @@ def needs(name: str, settings: MethodSettings) -> frozenset[str]:
     """The fields of `Batch` that a method with these settings reads besides pictures, labels and rows."""
     methods = [METHODS[one].needs for one in (name, *settings.beside)]
     return frozenset().union(RULES[settings.select].needs if settings.hard_fraction < 1 else (), *methods)
+
+
+def templates(name: str, settings: MethodSettings, sources: Sequence[str]) -> list[str]:
+    """The prompts that a method with these settings reads of the cache besides the class embeddings."""
+    beside = ((other, METHODS[other].Settings(**own)) for other, own in settings.beside.items())
+    asked = (METHODS[one].templates(own, sources) for one, own in ((name, settings), *beside))
+    return list(dict.fromkeys(template for some in asked for template in some))
 
 
 def build(name: str, settings: MethodSettings, problem: Problem, seed: int) -> Method:

@@ -4,8 +4,8 @@ The loop calls these and knows no method by name. A method is a module: networks
 with the student, move to the device and are written down with the trial.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -28,7 +28,8 @@ Terms = dict[str, Tensor]
 class Problem:
     """What a method is built for: `width` d of the student's features; the cache's unit class embeddings `text` (C, D) and its
     exp(logit scale); the numbers of source domains, of samples in the data set and of steps in the trial. `network` makes one
-    more network as the student's, from the same starting weights, with other heads: (answers, seed) → a student."""
+    more network as the student's, from the same starting weights, with other heads: (answers, seed) → a student. `prompts` has
+    the (C, D) embeddings, not normalised, of the templates that the method's `templates` asks for; `sources` are the domains."""
 
     width: int
     text: Tensor
@@ -37,6 +38,8 @@ class Problem:
     samples: int
     steps: int
     network: Callable[[int, int], Student]
+    sources: tuple[str, ...] = ()
+    prompts: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:
@@ -73,6 +76,11 @@ class Method(nn.Module):
     version: ClassVar[int] = 1
     ranges: ClassVar[Ranges] = {}
     student_ranges: ClassVar[Ranges] = DOMAINBED
+
+    @classmethod
+    def templates(cls, settings: Any, sources: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG003
+        """Prompts of the cache that it reads besides the class embeddings, for these source domains."""
+        return ()
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__()

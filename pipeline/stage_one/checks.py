@@ -43,7 +43,7 @@ def encode_again(folder: Path, task: Task, count: int) -> None:
     cache = reader.open_complete(folder)
     require_same(cache.identity, task.identity, folder)
     text = cache.read_text_embeddings()
-    largest = _require_text(task, text, folder)
+    largest = _require_text(task, cache)
     encoder = task.encoder(cache.rows)
     features, logits = cache.column("image_features"), cache.column("logits")
     chosen = _chosen(cache, task.samples, count, first_view=0)
@@ -62,14 +62,14 @@ def encode_again(folder: Path, task: Task, count: int) -> None:
     say(f"{folder}: {len(chosen)} views encoded again: features and text differ by at most {largest:.1e} of their norm")
 
 
-def _require_text(task: Task, text: np.ndarray, folder: Path) -> float:
-    """(P, C, D): a cache's. Returns how far they are from the live teacher's."""
-    texts = prompts.texts(task.settings.templates, task.samples.classes)
-    again = task.clip.encode_texts(texts)
-    gap = max(_gap(*pair) for pair in zip(np.concatenate(again), np.concatenate(text), strict=True))
+def _require_text(task: Task, cache: TeacherCache) -> float:
+    """Returns how far the embeddings of a cache's prompts are from the live teacher's."""
+    stored = cache.read_prompts()
+    again = task.clip.encode_texts(prompts.texts(list(stored), task.samples.classes))
+    gap = max(_gap(*pair) for pair in zip(np.concatenate(again), np.concatenate(list(stored.values())), strict=True))
     if gap > FEATURE_TOLERANCE:
         raise CacheError(
-            f"{folder}: the live teacher's text embeddings differ by {gap:.1e} of their norm, {FEATURE_TOLERANCE:.0e} is "
+            f"{cache.folder}: the live teacher's text embeddings differ by {gap:.1e} of their norm, {FEATURE_TOLERANCE:.0e} is "
             "rounding; this cache was not made by this teacher"
         )
     return gap

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.cache import ledger, lock, reader, writer
 from pipeline.cache.files import building, require_writable
-from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, require_countable
+from pipeline.cache.layout import FURTHER_CHUNK, FURTHER_FILES, IMAGE_ARRAYS, TEXT_CHUNK, VIEW_ARRAYS, require_countable
 from pipeline.cache.metadata import Attributes
 from pipeline.cache.writer import Writer
 from pipeline.engine.behind import one_behind
@@ -68,11 +68,11 @@ def _say_what_stands(folder: Path, passed: int) -> None:
 
 
 def _head_stands(target: Target, attributes: Attributes, harmed: Set[str]) -> bool:
-    if not target.begun or harmed & writer.HEAD_PATHS:
+    if not target.begun or harmed & (writer.HEAD_PATHS | FURTHER_FILES):
         return False
     try:
         cache = reader.open_any(target.folder)
-        cache.read_text_embeddings()
+        cache.read_prompts()
     except CacheError:
         return False
     return cache.attributes == attributes and cache.rows == target.rows
@@ -90,12 +90,15 @@ def _say_what_is_gone(cache: Writer) -> None:
 
 
 def _write_head(task: Task, target: Target, cache: Writer, attributes: Attributes) -> None:
-    texts = prompts.texts(task.settings.templates, task.samples.classes)
-    # Logits that stand follow from the text embeddings that stand, to the last bit.
-    standing = cache.standing_text() if target.begun else None
-    cache.write_head(
-        attributes, target.rows, texts, _text_embeddings(task.clip, texts) if standing is None else standing
-    )
+    texts, embeddings = [], {}
+    for path, templates in ((TEXT_CHUNK, task.settings.templates), (FURTHER_CHUNK, task.settings.further_templates)):
+        if templates:
+            here = prompts.texts(templates, task.samples.classes)
+            # Logits that stand follow from the text embeddings that stand, to the last bit.
+            standing = cache.standing_text(path) if target.begun else None
+            embeddings[path] = _text_embeddings(task.clip, here) if standing is None else standing
+            texts += here
+    cache.write_head(attributes, target.rows, texts, embeddings)
     # What no reader takes, as a table that is too large, is refused now, not after hours.
     reader.open_any(target.folder)
 

@@ -58,6 +58,7 @@ class Task:
             views=target.views,
             classes=len(self.samples.classes),
             prompts=len(self.settings.templates),
+            further=len(self.settings.further_templates),
             embedding=self.clip.facts["embedding"],
             columns=len(COLUMNS),
             block=target.block,
@@ -94,6 +95,6 @@ class Task:
 def prepare(folder: Path, settings: TeacherSettings, dataset: DatasetSettings, samples: Samples) -> Task:
     """Loads the teacher. Raises TeacherError where it cannot be, or cannot tell the classes by their prompts."""
     clip = open_clip_model.load(settings, device())
-    clip.require_distinct(settings.templates, samples.classes)
+    clip.require_distinct((*settings.templates, *settings.further_templates), samples.classes)
     identity = {**identity_without_teacher(settings, samples), "teacher": clip.facts}
     return Task(folder, settings, dataset, samples, clip, identity)

@@ -1,12 +1,13 @@
 """Materials → what a trial learns from and what it is judged by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pipeline import replay
+from pipeline import methods, replay
 from pipeline.cache.reader import Column
 from pipeline.evaluation import EvaluationSet, ZeroShot
 from pipeline.evaluation import zero_shot as zero_shot_of
@@ -120,16 +121,22 @@ def training_set(
     )
 
 
-def problem(materials: Materials, one: Assignment, text: np.ndarray, student: Student, sources: int) -> Problem:
+def problem(
+    materials: Materials, one: Assignment, text: np.ndarray, student: Student, sources: Sequence[str]
+) -> Problem:
     """What a method is built for; `text` (P, C, D) as the cache has it."""
+    asked = methods.templates(one.method, one.settings, sources)
+    prompts = materials.cache.read_prompts() if asked else {}
     return Problem(
         width=student.predictor.width,
         text=class_embeddings(text),
         logit_scale=materials.cache.attributes.logit_scale,
-        domains=sources,
+        domains=len(sources),
         samples=len(materials.samples.rows),
         steps=one.student.steps,
         network=others(one.student.model, materials.size),
+        sources=tuple(sources),
+        prompts={template: torch.from_numpy(prompts[template].copy()) for template in asked},
     )
 
 

@@ -64,8 +64,13 @@ def made_from(materials: Materials, one: Assignment) -> dict[str, Any]:
     return {
         **configured(materials.dataset, materials.size, materials.views, one),
         "samples": samples_digest(materials.samples),
-        "teacher_cache": materials.cache.identity_digest,
+        "teacher_cache": _numbers_digest(materials.cache.identity),
     }
+
+
+def _numbers_digest(identity: Mapping[str, Any]) -> str:
+    """Of a cache's identity without prompts that only some methods read, whose settings name them."""
+    return digest({key: value for key, value in identity.items() if key != "further_templates"})
 
 
 def configured(dataset: str, size: int, views: int, one: Assignment) -> dict[str, Any]:

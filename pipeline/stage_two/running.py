@@ -9,7 +9,7 @@ import torch
 from pipeline import methods, training
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet, ZeroShot
-from pipeline.experiment.checks import require_batch, require_pair, require_scoring, require_splits
+from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.images import DECODING
@@ -35,6 +35,9 @@ def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
     sources = [name for name in samples.domains if name != held_out]
     require_pair(assignment.student, assignment.settings, len(sources))
     require_scoring(assignment.student, assignment.settings, materials.size)
+    identity = materials.cache.identity
+    encoded = {*identity["templates"], *identity.get("further_templates", [])}
+    require_prompts(encoded, methods.templates(assignment.method, assignment.settings, sources))
     return sources
 
 
@@ -108,7 +111,7 @@ def started(materials: Materials, assignment: Assignment, text: np.ndarray, sour
     """A trial before its first update; `text` (P, C, D) as the cache has it."""
     settings, (_, classes, embedding), seed = assignment.student, text.shape, data.seed_of(materials, assignment)
     student = build(settings.model, classes=classes, embedding=embedding, size=materials.size, seed=seed)
-    problem = data.problem(materials, assignment, text, student, len(sources))
+    problem = data.problem(materials, assignment, text, student, sources)
     method = methods.build(assignment.method, assignment.settings, problem, seed)
     return start(student, method, settings, sources, seed, device())
 

@@ -12,9 +12,7 @@ from pipeline.progress import show
 def listed() -> None:
     """Name, family, what it needs of the cache, and its source."""
     rows = [("name", "family", "needs", "source")]
-    rows += [
-        (name, one.family, ", ".join(sorted(one.needs)) or "no teacher", said(one)[0]) for name, one in METHODS.items()
-    ]
+    rows += [(name, one.family, ", ".join(read_by(one)) or "no teacher", said(one)[0]) for name, one in METHODS.items()]
     widths = [max(len(row[at]) for row in rows) for at in range(3)]
     rows += [
         (name, METHODS[method].family, f"as `{method}`", f"`{method}` with {json.dumps(given)}")
@@ -33,10 +31,15 @@ def told(name: str) -> None:
     if given:
         show(f"`{known}` with {json.dumps(given)}\n")
     show("\n".join(said(method)))
-    show(f"\nfamily: {method.family}; needs: {', '.join(sorted(method.needs)) or 'nothing of the cache'}\n")
+    show(f"\nfamily: {method.family}; needs: {', '.join(read_by(method)) or 'nothing of the cache'}\n")
     for key, field in method.Settings.model_fields.items():
         meaning = " ".join((field.description or "").split())
         show(f"{key}: {json.dumps(field.get_default(call_default_factory=True))}    {meaning}".rstrip())
+
+
+def read_by(method: type[Method]) -> list[str]:
+    """What it needs of a batch besides pictures and labels, and of the cache besides that."""
+    return [*sorted(method.needs), *(["prompts"] if method.templates(method.Settings(), ("a",)) else [])]
 
 
 def said(method: type[Method]) -> list[str]:

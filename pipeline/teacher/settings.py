@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline import package
 from pipeline.config import Section
@@ -39,6 +39,8 @@ class TeacherSettings(Section):
     """Of drawn views: CLIP's own, or ImageNet's as in the paper's code."""
     templates: tuple[str, ...] = Field(("this is a photo of a {}",), min_length=1)
     """Prompts; `{}` is the class, as it is spoken. Several are averaged."""
+    further_templates: tuple[str, ...] = ()
+    """Prompts whose embeddings are kept besides, and from which no logits follow: some methods read them (`rise`)."""
     views: int = Field(9, ge=2, le=1 << 16)
     """Recorded views of each image, the clean one among them."""
     seed: int = 0
@@ -52,13 +54,22 @@ class TeacherSettings(Section):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """In which the image tower computes; another one makes another cache. Texts are always encoded in float32."""
 
-    @field_validator("templates")
+    @field_validator("templates", "further_templates")
     @classmethod
     def _has_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
         for template in templates:
             if template.count("{}") != 1:
                 raise ValueError(f"template {template!r} must hold one {{}} where the class name goes")
         return templates
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "TeacherSettings":
+        known = set(self.templates)
+        for template in self.further_templates:
+            if template in known:
+                raise ValueError(f"`further_templates` names {template!r}, which is there already")
+            known.add(template)
+        return self
 
 
 LOCAL = "local-dir:"

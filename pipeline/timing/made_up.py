@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cache import metadata
-from pipeline.cache.layout import VIEW_ARRAYS, Shape
+from pipeline.cache.layout import TEXT_CHUNK, VIEW_ARRAYS, Shape
 from pipeline.cache.origin import Origins
 from pipeline.cache.rows import Row
 from pipeline.cache.writer import Writer
@@ -31,7 +31,7 @@ def begun(folder: Path, shape: Shape) -> Writer:
     cache = Writer(folder, shape, "raw", Origins.of_cache(identity, rows, shape.block), {})
     text = np.random.default_rng(0).standard_normal((1, shape.classes, shape.embedding)).astype(np.float32)
     attributes = metadata.attributes(shape, "raw", identity, COLUMNS, render_size=224, logit_scale=100.0)
-    cache.write_head(attributes, rows, [classes], text)
+    cache.write_head(attributes, rows, [classes], {TEXT_CHUNK: text})
     return cache
 
 

@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from pipeline.cache import ledger, mapping, metadata, reader, writer
-from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS, Shape, chunk_path
+from pipeline.cache.layout import IMAGE_ARRAYS, TEXT_CHUNK, VIEW_ARRAYS, Shape, chunk_path
 from pipeline.cache.mapping import ColumnMap
 from pipeline.cache.metadata import Attributes, read_group
 from pipeline.cache.origin import Origins
@@ -57,7 +57,7 @@ def arrays(shape: Shape, work: Work) -> dict[str, np.ndarray]:
 def make(folder, shape=SHAPE, chain="raw", blocks=None) -> Writer:
     cache = Writer(folder, shape, chain, origins(shape), MADE_BY)
     text = np.arange(40, dtype=np.float32).reshape(2, 4, 5)
-    cache.write_head(attributes(shape, chain), rows(shape.samples), TEXTS, text)
+    cache.write_head(attributes(shape, chain), rows(shape.samples), TEXTS, {TEXT_CHUNK: text})
     for work in cache.missing(ALL)[:blocks]:
         cache.write(work, arrays(shape, work))
     return cache
@@ -98,7 +98,7 @@ def test_rows_of_a_raw_cache_are_checked_and_then_lie_on_the_disk_alone(tmp_path
         attributes(shape, "raw", **identity),
         rows(shape.samples),
         [identity["classes"]],
-        np.ones((1, 500, 5), np.float32),
+        {TEXT_CHUNK: np.ones((1, 500, 5), np.float32)},
     )
     for work in cache.missing(ALL):
         count = shape.rows(work.block)

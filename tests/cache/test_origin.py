@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.cache import compare, ledger, reader, verify, writer
-from pipeline.cache.layout import IMAGE_ARRAYS
+from pipeline.cache.layout import IMAGE_ARRAYS, TEXT_CHUNK
 from pipeline.cache.writer import HEAD_PATHS, Work, Writer
 from pipeline.errors import CacheError
 from tests.cache.test_cache import ALL, MADE_BY, SHAPE, TEXTS, arrays, attributes, make, origins, rows
@@ -29,7 +29,7 @@ def other(folder, shape=SHAPE, its_rows=None, text=0.0, **identity) -> None:
     """A cache like that of `make`, of another identity, of other rows, or with other text."""
     named, known = its_rows or rows(shape.samples), attributes(shape, "raw", **identity)
     cache = Writer(folder, shape, "raw", replace(origins(shape, **identity), rows=named), MADE_BY)
-    cache.write_head(known, named, TEXTS, np.arange(40, dtype=np.float32).reshape(2, 4, 5) + text)
+    cache.write_head(known, named, TEXTS, {TEXT_CHUNK: np.arange(40, dtype=np.float32).reshape(2, 4, 5) + text})
     for work in cache.missing(ALL):
         cache.write(work, arrays(shape, work))
 
@@ -111,7 +111,7 @@ def test_new_text_drops_logits_that_do_not_say_from_which_they_follow(tmp_path):
     cache = make(tmp_path)
     path = tmp_path / ledger.path_of("1")
     path.write_bytes(replace(ledger.read(tmp_path, "1"), origin=None).to_bytes())
-    cache.write_head(attributes(SHAPE, "raw"), rows(10), TEXTS, np.ones((2, 4, 5), np.float32))
+    cache.write_head(attributes(SHAPE, "raw"), rows(10), TEXTS, {TEXT_CHUNK: np.ones((2, 4, 5), np.float32)})
     assert [(work.block, work.first) for work in cache.missing(("logits",))] == [(0, 0), (1, 0), (2, 0)]
     assert cache.missing(IMAGE_ARRAYS) == []
 
@@ -138,7 +138,7 @@ def test_a_text_change_copies_no_block_of_another_cache(tmp_path):
 def test_text_embedded_again_by_the_same_hands_leaves_the_logits(tmp_path):
     cache = make(tmp_path)
     text = reader.open_any(tmp_path).read_text_embeddings()
-    cache.write_head(attributes(SHAPE, "raw"), rows(10), TEXTS, text)
+    cache.write_head(attributes(SHAPE, "raw"), rows(10), TEXTS, {TEXT_CHUNK: text})
     assert cache.missing(ALL) == []
 
 
@@ -153,14 +153,14 @@ def test_other_text_is_told_in_words(tmp_path):
     assert list(compare.sentences(one, same)) == ["ledgers: they list the same files, and say other things of them"]
     assert list(compare.sentences(one, two)) == [
         "files: 1 of 45 are not the same bytes in both, first text_embeddings/c/0/0/0",
-        "text_embeddings: they differ by up to 1",
+        "text embeddings: they differ by up to 1",
     ]
 
 
 def test_a_reader_of_before_gets_no_logits_of_new_text(tmp_path):
     cache = make(tmp_path)
     opened = reader.open_complete(tmp_path)
-    cache.write_head(attributes(SHAPE, "raw"), rows(10), TEXTS, np.ones((2, 4, 5), np.float32))
+    cache.write_head(attributes(SHAPE, "raw"), rows(10), TEXTS, {TEXT_CHUNK: np.ones((2, 4, 5), np.float32)})
     cache.write(work := Work(0, 0, (0, 1, 2), ("logits",)), arrays(SHAPE, work))
     with pytest.raises(CacheError, match="another cache took its place"):
         opened.column("logits")

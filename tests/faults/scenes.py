@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cache import verify
-from pipeline.cache.layout import VIEW_ARRAYS, Shape
+from pipeline.cache.layout import TEXT_CHUNK, VIEW_ARRAYS, Shape
 from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import Writer
 from tests.cache.test_cache import ALL, MADE_BY, TEXTS, attributes, origins, rows
@@ -62,7 +62,7 @@ def large(folder: Path, seed: int = 0) -> Path:
     random = np.random.default_rng(seed)
     cache = Writer(folder, LARGE, "raw", origins(LARGE), MADE_BY)
     text = random.standard_normal((LARGE.prompts, LARGE.classes, LARGE.embedding)).astype(np.float32)
-    cache.write_head(attributes(LARGE, "raw"), rows(LARGE.samples), TEXTS, text)
+    cache.write_head(attributes(LARGE, "raw"), rows(LARGE.samples), TEXTS, {TEXT_CHUNK: text})
     for work in cache.missing(ALL):
         shape = (LARGE.rows(work.block), len(work.views))
         made = {name: random.standard_normal((*shape, spec.width(LARGE))) for name, spec in VIEW_ARRAYS.items()}

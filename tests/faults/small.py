@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.cache import reader
 from pipeline.cache.files import require_writable
-from pipeline.cache.layout import IMAGE_ARRAYS, VIEW_ARRAYS
+from pipeline.cache.layout import IMAGE_ARRAYS, TEXT_CHUNK, VIEW_ARRAYS
 from pipeline.cache.origin import Origins
 from pipeline.cache.writer import HEAD_PATHS, Writer, switch
 from pipeline.stage_one import target
@@ -27,7 +27,7 @@ def build(folder: Path, count: int = 10, views: int = 3, seed: int = 0, chain: s
         require_writable(there.folder)
     if not there.begun or harmed & HEAD_PATHS or reader.open_any(there.folder).shape != shape:
         text = np.arange(40, dtype=np.float32).reshape(2, 4, 5) + seed
-        cache.write_head(attributes(shape, there.chain, seed=seed), there.rows, TEXTS, text)
+        cache.write_head(attributes(shape, there.chain, seed=seed), there.rows, TEXTS, {TEXT_CHUNK: text})
     for some in (IMAGE_ARRAYS, ("logits",)):
         for work in cache.missing(some):
             cache.write(work, {name: values + values.dtype.type(seed) for name, values in arrays(shape, work).items()})

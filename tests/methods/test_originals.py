@@ -37,8 +37,8 @@ text = F.normalize(fixed(7, 3, 5), dim=1)
 y, d = torch.tensor([0, 1, 2, 0, 1, 1]), torch.tensor([0, 0, 0, 1, 1, 1])
 
 
-def built(name: str, **values):
-    problem = Problem(4, text, 10.0, domains=2, samples=6, steps=10, network=predictor_of(4))
+def built(name: str, texts=None, **values):
+    problem = Problem(4, text, 10.0, domains=2, samples=6, steps=10, network=predictor_of(4), prompts=texts or {})
     return METHODS[name](METHODS[name].Settings(**values), problem).double()
 
 
@@ -156,6 +156,21 @@ def test_unicls_contrast_over_classes():
         alike = 10 * F.normalize(e, dim=1) @ of_labels.T
         assert contrast(alike, same).item() == pytest.approx(one, rel=1e-9)
         assert contrast(alike.T, same).item() == pytest.approx(other, rel=1e-9)
+
+
+# WisconsinAIVision/RISE, 669477149b1e5b91a4ebc3386cc9d7336d5f495f, train_rise.py
+
+
+def test_the_official_rise():
+    classes, domains = fixed(7, 3, 5), fixed(12, 3, 3, 5)
+    names = ("a bright {}", "a dark {}", "a good {}")
+    texts = {"a {}": classes, **{name: domains[:, at] for at, name in enumerate(names)}}
+    method = built("rise", texts, prompts=("a {}",), anchors=names)
+    terms = method.terms(said(), Batch(labels=y, teacher_logits=100 * F.normalize(v, dim=1) @ text.T))
+    expected = {"distillation": 0.9 * 9.63719179616, "cross_entropy": 0.1 * 0.855349004846}
+    expected |= {"absolute": 0.5 * 0.980558032262, "relative": 0.5 * 0.230382959593}
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-9)
+    assert sum(terms.values()).item() == pytest.approx(9.36447801295, rel=1e-9)
 
 
 # winycg/CLIP-KD, e151019c, src/open_clip/loss.py

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from pipeline.batches import Batch, Outputs
+from pipeline.errors import ConfigError
+from pipeline.methods import parse
 from pipeline.methods.darkrank import log_probability
 from pipeline.methods.locality import affinities
 from tests.small_outputs import CLASSES, EMBEDDING, LABELS, WIDTH, cross_entropies, made, numbers, said, softmax, unit
@@ -181,3 +183,31 @@ def test_a_peer_starts_with_other_heads_by_the_seed_alone_learns_and_is_not_ship
 def test_a_peer_of_a_student_with_frozen_statistics_has_them_frozen_too():
     trial = run("mutual", steps=2, batch_norm="frozen")
     assert not any(norm.training for norm in trial.method.peer.modules() if isinstance(norm, torch.nn.BatchNorm2d))
+
+
+def test_rise_compares_with_the_mean_text_and_with_the_sources_texts_of_the_own_class():
+    method, outputs = made("rise", prompts=("a {}", "the {}"), temperature=2.0), said()
+    teacher = torch.randn(8, CLASSES, generator=torch.Generator().manual_seed(3))
+    texts = {name: numbers(one) for name, one in method.problem.prompts.items()}
+    assert list(texts) == ["a {}", "the {}", "a a of a {}", "a b of a {}", "a c of a {}"]
+    e, labels = unit(numbers(outputs.embeddings)), LABELS.numpy()
+    own = unit((texts["a {}"] + texts["the {}"])[labels])
+    domains = np.stack([unit(texts[f"a {name} of a {{}}"])[labels] for name in "abc"], 1)
+    p, q = (softmax(np.einsum("bd,bjd->bj", rows, domains)) for rows in (e, own))
+    t, z = softmax(numbers(teacher) / 2), softmax(numbers(outputs.logits) / 2)
+    expected = {
+        "distillation": 0.9 * 4 * (t * np.log(t / z)).sum(1).mean(),
+        "cross_entropy": 0.1 * cross_entropies(outputs.logits, LABELS).mean(),
+        "absolute": 0.5 * (1 - (e * own).sum(1)).mean(),
+        "relative": 0.5 * 10 * ((p - q) ** 2).mean(),
+    }
+    terms = method.terms(outputs, Batch(labels=LABELS, teacher_logits=teacher))
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-4)
+
+
+def test_rise_refuses_a_single_anchor_and_stands_one_sample():
+    with pytest.raises(ConfigError, match="shares among one anchor say nothing"):
+        parse("rise", {"anchors": ["a photo of a {}"]}, "rise")
+    outputs = said(1)
+    terms = made("rise").terms(outputs, Batch(labels=LABELS[:1], teacher_logits=torch.zeros(1, CLASSES)))
+    assert all(torch.isfinite(term) for term in terms.values())
