@@ -19,8 +19,8 @@ class Batch:
 
     `images` (B, 3, H, W) normalised float32, `labels` (B,) int64, `teacher_logits` (B, C) and `teacher_features` (B, D)
     float32 of the very views shown (features not normalised), `domains` (B,) int64 among the sources, `rows` (B,) int64 in
-    the samples table, `weights` (B,) float32 where a selector gives them; `text` (C, D) unit class embeddings,
-    `template_text` (P, C, D) not normalised.
+    the samples table, `weights` (B,) float32 where a selector gives them, `agreement` (B,) float32, the share of a sample's
+    nearest others that have its label; `text` (C, D) unit class embeddings, `template_text` (P, C, D) not normalised.
     """
 
     images: Tensor
@@ -30,6 +30,7 @@ class Batch:
     domains: Tensor
     rows: Tensor
     weights: Tensor
+    agreement: Tensor
     text: Tensor
     template_text: Tensor
 

@@ -579,6 +579,20 @@ def cache_duplicates(
     stage.repeated(plan, stage.pairs(plan, asked, near, alike), asked.samples, exclude)
 
 
+@cache.command("doubtful")
+def cache_doubtful(
+    held_out: Annotated[str | None, typer.Option(help="A domain that is left out.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours that have a say.")] = 20,
+    below: Annotated[float, typer.Option(min=0, max=1, help="List labels that a smaller share of them has.")] = 0.1,
+    exclude: Annotated[Path | None, typer.Option(help="Where the keys to leave out are written.")] = None,
+    experiment_file: ExperimentFile = DEFAULT,
+) -> None:
+    """Samples whose label few of their nearest have, by the teacher's features: worst first, with what their neighbours say."""
+    from pipeline.stages import doubtful as stage
+
+    stage.listed(api.load_experiment(experiment_file), held_out, k, below, exclude)
+
+
 icons = typer.Typer(help="How the embedded data set and its teacher were made (needs `pip install scmd[icons]`).")
 app.add_typer(icons, name="icons")
 Package = Annotated[Path, typer.Argument(help="The unpacked npm package @iconify/json.")]

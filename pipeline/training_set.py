@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.batches import Batch, normalised
-from pipeline.cache.reader import Column
 from pipeline.engine.device import on_device
 from pipeline.engine.workers import in_order
 from pipeline.views.pictures import Pictures
+
+
+class Column(Protocol):
+    """`column[rows, views]` (b,) each → (b, width)."""
+
+    def __getitem__(self, place: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,8 @@ class TrainingSet:
     """Everything a batch is drawn from. `sources` holds for each source domain the samples of its in split.
 
     `rows` (samples,) maps a sample to its row in cache and pictures, `views` counts the clean one, which is never drawn.
-    `answers` (N, V, width) by name and `shared` by name are what the method needs of the cache: fields of `Batch`.
+    `answers` (N, V, width) and `shared` by name are what the method needs of the cache, `of_samples` (samples,) what it needs to
+    know of each sample: fields of `Batch`.
     A step takes `per_domain` samples of each source. `mean` and `std` are the student's, of its three channels.
     """
 
@@ -31,6 +37,7 @@ class TrainingSet:
     views: int
     answers: Mapping[str, Column]
     shared: Mapping[str, Tensor]
+    of_samples: Mapping[str, np.ndarray]
     needs: frozenset[str]
     per_domain: int
     seed: int
@@ -62,6 +69,7 @@ class TrainingSet:
         samples, views = self.drawn(step)
         rows = self.rows[samples]
         fields = {"labels": self.labels[samples], "rows": samples}
+        fields |= {name: values[samples] for name, values in self.of_samples.items()}
         fields |= {name: column[rows, views].astype(np.float32) for name, column in self.answers.items()}
         if "domains" in self.needs:
             fields["domains"] = np.repeat(np.arange(len(self.sources)), self.per_domain)

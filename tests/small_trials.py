@@ -105,6 +105,7 @@ def data_of(of: EvaluationSet, method: str, **values) -> TrainingSet:
             if name in needs
         },
         shared={"text": TEXT} if "text" in needs else {},
+        of_samples={"agreement": np.linspace(0, 1, SAMPLES, dtype=np.float32)} if "agreement" in needs else {},
         needs=needs,
         per_domain=4,
         seed=5,

@@ -26,7 +26,8 @@ ROOMS = {
     "recorded": {"cache", "samples", "views"},
     "replay": {"cache", "samples", "views"},
     "batches": {"engine"},
-    "training_set": {"batches", "cache", "engine", "views"},
+    "training_set": {"batches", "engine", "views"},
+    "adapters": {"queries"},
     "losses": set(),
     "selection": {"batches", "student"},
     "averaging": {"student"},
@@ -34,7 +35,7 @@ ROOMS = {
     "weights": set(),
     "domainbed": set(),
     "student": {"batches", "weights"},
-    "methods": {"averaging", "batches", "losses", "selection", "student"},
+    "methods": {"averaging", "batches", "losses", "samples", "selection", "student"},
     "evaluation": {"batches", "views"},
     "results": set(),
     "trials": {
@@ -47,6 +48,7 @@ ROOMS = {
     "stage_one": {"cache", "engine", "matching", "provenance", "recorded", "replay", "samples", "teacher", "views"},
     "stage_two": {
         *(
+            "adapters",
             "batches",
             "cache",
             "engine",

@@ -16,7 +16,7 @@ from pipeline.views.pictures import DrawnPictures, StoredPictures
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-NEEDS = frozenset({"teacher_logits", "teacher_features", "text", "domains"})
+NEEDS = frozenset({"agreement", "teacher_logits", "teacher_features", "text", "domains"})
 
 
 class Numbered:
@@ -51,6 +51,7 @@ def made(per_domain=5, seed=7, mean=MEAN, std=STD, needs=NEEDS, **changes) -> Tr
         "sources": (np.array([0, 2]), np.array([3, 4])),
         "views": 4,
         "answers": {name: column for name, column in answers.items() if name in needs},
+        "of_samples": {"agreement": np.linspace(0, 1, 6, dtype=np.float32)} if "agreement" in needs else {},
         "shared": {"text": torch.from_numpy(random.standard_normal((3, 8)).astype(np.float32))}
         if "text" in needs
         else {},
@@ -68,6 +69,7 @@ def test_each_picture_comes_with_the_answers_to_its_row_and_view():
         sample = [int(np.flatnonzero(data.rows == row)[0]) for row in rows]
         assert batch.rows.tolist() == sample
         assert batch.labels.tolist() == data.labels[sample].tolist()
+        assert batch.agreement.tolist() == data.of_samples["agreement"][sample].tolist()
         assert batch.domains.tolist() == [0] * 5 + [1] * 5
         assert set(sample[:5]) <= {0, 2}
         assert set(sample[5:]) <= {3, 4}

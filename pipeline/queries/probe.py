@@ -1,12 +1,11 @@
 """How well the teacher's features tell classes apart: the majority of the nearest samples, within a domain and across domains."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from pipeline.queries import index
 from pipeline.queries.features import Features
+from pipeline.queries.neighbours import Known
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,9 @@ def _majority(
     rows: np.ndarray, asked: np.ndarray, known: np.ndarray, ids: np.ndarray, labels: np.ndarray, k: int
 ) -> np.ndarray:
     """Of each row `asked` the label that most of its k nearest among `known` have, of equals the one with the larger cosines."""
-    # As many more as a picture stands there: its own copies have no vote.
-    more = int(np.bincount(ids[known]).max())
-    cosines, found = index.build(rows[known], Path(), len(known)).nearest(rows[asked], k + more)
-    nearest = known[found]
-    theirs = np.where(ids[nearest] == ids[asked][:, None], 0, 1)
-    theirs = np.where(np.cumsum(theirs, 1) <= k, theirs, 0)
+    others = Known.of(rows[known], ids[known]).nearest(rows[asked], ids[asked], k)
     # A vote each; its cosine, which is at most one, only settles a draw.
-    votes = theirs * (1 + cosines.clip(-1, 1) / (4 * k))
+    votes = others.counted * (1 + others.cosines.clip(-1, 1) / (4 * k))
     tally = np.zeros((len(asked), int(labels.max()) + 1))
-    np.add.at(tally, (np.arange(len(asked))[:, None], labels[nearest]), votes)
+    np.add.at(tally, (np.arange(len(asked))[:, None], labels[known[others.known]]), votes)
     return np.asarray(tally.argmax(1))

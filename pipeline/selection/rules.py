@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -40,6 +41,15 @@ def _distillation(settings: Any) -> Score:
     )
 
 
+def _without_doubt(settings: Any) -> Score:
+    """Those in doubt come after all others, whatever their loss."""
+    return lambda logits, batch: torch.where(
+        batch.agreement < settings.least_agreement,
+        -1 / (1 + cross_entropies(logits, batch)),
+        cross_entropies(logits, batch),
+    )
+
+
 _LOGITS = frozenset({"teacher_logits"})
 RULES: dict[str, Rule] = {
     "hardest": Rule(lambda _: cross_entropies),
@@ -47,4 +57,5 @@ RULES: dict[str, Rule] = {
     "random": Rule(None),
     "divergence": Rule(lambda _: divergences, _LOGITS),
     "distillation": Rule(_distillation, _LOGITS, frozenset({"lambda1", "temperature"})),
+    "hard_without_doubt": Rule(_without_doubt, frozenset({"agreement"})),
 }

@@ -1,14 +1,14 @@
 """Materials → what a trial learns from and what it is judged by."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from pipeline import methods, replay
-from pipeline.cache.reader import Column
+from pipeline.adapters.choosing import Chosen
 from pipeline.evaluation import EvaluationSet, ZeroShot
 from pipeline.evaluation import zero_shot as zero_shot_of
 from pipeline.methods.method import Problem
@@ -19,7 +19,7 @@ from pipeline.stage_two.materials import Assignment, Materials
 from pipeline.student.building import others
 from pipeline.student.model import Student
 from pipeline.teacher import zero_shot
-from pipeline.training_set import TrainingSet
+from pipeline.training_set import Column, TrainingSet
 from pipeline.views import pixels
 from pipeline.views.pictures import CleanStored, Pictures, stored_views
 
@@ -69,11 +69,14 @@ CACHE_COLUMNS = {"teacher_logits": "logits", "teacher_features": "image_features
 @dataclass(frozen=True)
 class Answers:
     """What a trial takes of the teacher, read once: `columns` (N, V, …) by their fields of a batch, and the raw `text` (P, C, D).
-    `zero_shot` is what the teacher itself answers to what the student is judged by."""
+    `zero_shot` is what the teacher itself answers to what the student is judged by. With the sources' labels there may be
+    besides: fields `of_samples` (samples,), and the `adapter` whose logits stand among the columns."""
 
-    columns: dict[str, Column]
+    columns: Mapping[str, Column]
     text: np.ndarray
     zero_shot: ZeroShot
+    of_samples: Mapping[str, np.ndarray] = field(default_factory=dict)
+    adapter: Chosen | None = None
 
 
 def answers(materials: Materials, judged: EvaluationSet, needs: frozenset[str]) -> Answers:
@@ -112,6 +115,7 @@ def training_set(
         sources=inside,
         views=materials.views,
         answers=answers.columns,
+        of_samples=answers.of_samples,
         shared={name: make(answers.text) for name, make in FROM_TEXT.items() if name in one.needs},
         needs=one.needs,
         per_domain=one.student.batch,

@@ -12,7 +12,7 @@ from pipeline import training
 from pipeline.batches import Batch
 from pipeline.engine.workers import in_order
 from pipeline.evaluation import BATCH, EvaluationSet, predict
-from pipeline.stage_two import data, running
+from pipeline.stage_two import data, running, teaching
 from pipeline.stage_two.materials import Assignment, Materials
 from pipeline.training_set import TrainingSet
 from pipeline.trials.trial import Trial
@@ -40,7 +40,7 @@ def cost(materials: Materials, one: Assignment, pictures: Pictures) -> Cost:
     """Trains a student that is thrown away. Raises what a trial raises before its first step."""
     sources = running.sources_of(materials, one)
     judged = data.evaluation_set(materials, one, pictures)
-    answers = data.answers(materials, judged, one.needs)
+    answers = teaching.taught(materials, one, data.answers(materials, judged, one.needs), judged, sources)
     learnt_from = data.training_set(materials, one, answers, judged, sources)
     trial = running.started(materials, one, answers.text, sources)
     return Cost(

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 
 from pipeline import methods, training
+from pipeline.adapters.choosing import Chosen
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet, ZeroShot
 from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.images import DECODING
-from pipeline.stage_two import data
+from pipeline.stage_two import data, teaching
 from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.student.backbone import size_arguments
 from pipeline.student.building import build
@@ -47,7 +48,7 @@ def run(
     """Trains, measures and writes a trial; returns its metrics, times among them."""
     key = assignment.key
     judged = data.evaluation_set(materials, assignment, pictures)
-    answers = data.answers(materials, judged, assignment.needs)
+    answers = teaching.taught(materials, assignment, data.answers(materials, judged, assignment.needs), judged, sources)
     learnt_from = data.training_set(materials, assignment, answers, judged, sources)
     expected = made_from(materials, assignment)
     trial = checkpoints.resumed(lambda: started(materials, assignment, answers.text, sources), folder, expected)
@@ -63,6 +64,7 @@ def run(
         "classes": list(materials.samples.classes),
         "domains": list(materials.samples.domains),
         "teacher": _teacher(materials),
+        **({"adapter": _adapter(materials, answers.adapter, judged, key)} if answers.adapter else {}),
         "network": {"backbone": backbone, "arguments": {"num_classes": 0, **size_arguments(backbone, materials.size)}},
         "preprocessing": preprocessing(materials, assignment.student.model),
         "made_with": {**versions(trial.device, LIBRARIES), **trial.compute.told()},
@@ -74,6 +76,7 @@ def run(
         files.Finished(
             weights=trial.chosen.weights,
             projection=trial.chosen.projection,
+            adapter=answers.adapter.adapter.tensors if answers.adapter else {},
             card=card,
             times=times,
             history=trial.history,
@@ -89,6 +92,16 @@ def run(
     )
     checkpoints.remove(folder)
     return {**metrics, **times}
+
+
+def _adapter(materials: Materials, chosen: Chosen, judged: EvaluationSet, key: TrialKey) -> dict[str, Any]:
+    """By what the teacher's logits were adapted, how that was chosen, and what it then answers to the held-out domain."""
+    return {
+        "name": chosen.adapter.name,
+        **chosen.adapter.settings,
+        "validation": chosen.validation,
+        "accuracy": teaching.accuracy(materials, chosen, judged, key.held_out),
+    }
 
 
 def _teacher(materials: Materials) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def repeated(plan: Plan, found: list[Pair], samples: Samples, exclude: Path | No
     out_of = dict(zip((one.key for one in samples.rows), out.tolist(), strict=True))
     for pair in found:
         how = "same bytes" if pair.exact else f"{pair.score:.4f}"
-        show(f"{duplicates.kind(pair, held_out, out_of)}: {_told(pair.one)} and {_told(pair.other)} ({how})")
+        show(f"{duplicates.kind(pair, held_out, out_of)}: {told(pair.one)} and {told(pair.other)} ({how})")
     exact = sum(pair.exact for pair in found)
     say(f"{exact} exact and {len(found) - exact} near pairs")
     if exclude:
@@ -166,8 +166,8 @@ def repeated(plan: Plan, found: list[Pair], samples: Samples, exclude: Path | No
         say(f"{len(keys)} keys to leave out in {exclude}: name it as `exclude` in the data set's configuration")
     if leaks := [pair for pair in found if pair.leaks(held_out)]:
         raise InputError(
-            f"{len(leaks)} pairs join a held-out domain ({', '.join(held_out)}) with another, first {_told(leaks[0].one)} and "
-            f"{_told(leaks[0].other)}: a student has seen what it is judged by; write a list with `--exclude FILE`, name it as "
+            f"{len(leaks)} pairs join a held-out domain ({', '.join(held_out)}) with another, first {told(leaks[0].one)} and "
+            f"{told(leaks[0].other)}: a student has seen what it is judged by; write a list with `--exclude FILE`, name it as "
             "`exclude` in the data set's configuration, and run `scmd samples`"
         )
 
@@ -191,7 +191,8 @@ def _alike(plan: Plan, asked: Asked, pairs: list[Pair], least: float) -> list[Pa
     return kept
 
 
-def _told(sample: Sample) -> str:
+def told(sample: Sample) -> str:
+    """A sample's key, with its domain and class."""
     return f"{_key(sample)} ({sample.domain}, {sample.class_name})"
 
 

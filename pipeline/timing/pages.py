@@ -97,7 +97,7 @@ def made_up(results: Path, sizes: Sizes) -> Iterator[Outcome]:
                 card = {"classes": classes, "metrics": _metrics(key, evaluations[-1])}
                 times = dict.fromkeys(files.TIMES, 100.0)
                 answers = _answers(random, judged, sizes)
-                trial = files.Finished({"weight": torch.zeros(1)}, {}, card, times, evaluations, answers)
+                trial = files.Finished({"weight": torch.zeros(1)}, {}, {}, card, times, evaluations, answers)
                 files.write(key.folder(results), trial)
                 yield outcome.read(results, key, card)
 

@@ -144,6 +144,7 @@ def _data(name: str, settings: StudentSettings, sizes: Sizes) -> TrainingSet:
         views=2,
         answers={"teacher_logits": logits} if "teacher_logits" in needs else {},
         shared={"text": _text(sizes)} if "text" in needs else {},
+        of_samples={},
         needs=needs,
         per_domain=settings.batch,
         seed=0,

@@ -1,8 +1,8 @@
 """The files that a finished trial leaves, and whether those that stand are of the same trial.
 
-`student.safetensors`, `projection.safetensors` (where the method taught one), `predictions.parquet`, `history.json`,
-`metrics.json` (with times, which differ from run to run) and, last, `card.json`: with it the trial counts as done, and equal
-trials on equal machines have equal cards.
+`student.safetensors`, `projection.safetensors` (where the method taught one), `adapter.safetensors` (where one adapted the
+teacher's logits), `predictions.parquet`, `history.json`, `metrics.json` (with times, which differ from run to run) and, last,
+`card.json`: with it the trial counts as done, and equal trials on equal machines have equal cards.
 """
 
 import json
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,8 +26,8 @@ from pipeline.trials import predictions as predictions_file
 from pipeline.writing import replace_text, replacing, require_room
 
 CARD = "card.json"
-WEIGHTS, PROJECTION, PREDICTIONS = "student.safetensors", "projection.safetensors", "predictions.parquet"
-HISTORY, METRICS = "history.json", "metrics.json"
+WEIGHTS, PROJECTION, ADAPTER = "student.safetensors", "projection.safetensors", "adapter.safetensors"
+PREDICTIONS, HISTORY, METRICS = "predictions.parquet", "history.json", "metrics.json"
 # Goes up when a finished trial leaves other files, or other things in them.
 FORMAT = 4
 # Of its metrics those that differ from run to run.
@@ -36,10 +38,12 @@ MEASURED = {"accuracy", "validation", "teacher_zero_shot", "step", "images_drawn
 
 @dataclass(frozen=True)
 class Finished:
-    """What a trial leaves. `card` holds its `metrics`, too; `projection` is empty where the method taught none."""
+    """What a trial leaves. `card` holds its `metrics`, too; `projection` is empty where the method taught none, `adapter` where
+    none adapted the teacher's logits."""
 
     weights: Mapping[str, Tensor]
     projection: Mapping[str, Tensor]
+    adapter: Mapping[str, np.ndarray]
     card: Mapping[str, Any]
     times: Mapping[str, float]
     history: Sequence[Evaluation]
@@ -67,13 +71,16 @@ def write_or_spare(folder: Path, trial: Finished) -> None:
 def write(folder: Path, trial: Finished) -> None:
     """What stood in the folder is no longer so, and counts no more from the start."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CARD, WEIGHTS, PROJECTION, PREDICTIONS, HISTORY, METRICS):
+    for name in (CARD, WEIGHTS, PROJECTION, ADAPTER, PREDICTIONS, HISTORY, METRICS):
         # Removed, not written over: DVC may have linked a file to its own copy.
         (folder / name).unlink(missing_ok=True)
     classes = {"classes": json.dumps(trial.card["classes"])}  # by which the weights alone can name their answers
     digests = {"weights_sha256": _write_tensors(trial.weights, folder / WEIGHTS, classes)}
     if trial.projection:
         digests["projection_sha256"] = _write_tensors(trial.projection, folder / PROJECTION, {})
+    if trial.adapter:
+        adapter = {name: torch.from_numpy(values) for name, values in trial.adapter.items()}
+        digests["adapter_sha256"] = _write_tensors(adapter, folder / ADAPTER, {})
     with replacing(folder / PREDICTIONS) as partial:
         predictions_file.write(trial.predictions, partial)
     history = [_row(one) for one in trial.history]
@@ -123,7 +130,8 @@ def read_card(folder: Path) -> dict[str, Any] | None:
 
 def require_files(folder: Path, card: Mapping[str, Any]) -> None:
     """Raises InputError where a file of a finished trial is gone."""
-    names = [WEIGHTS, PREDICTIONS, HISTORY, *([PROJECTION] if "projection_sha256" in card else [])]
+    kept = [name for name, digest in ((PROJECTION, "projection_sha256"), (ADAPTER, "adapter_sha256")) if digest in card]
+    names = [WEIGHTS, PREDICTIONS, HISTORY, *kept]
     if gone := [name for name in names if not (folder / name).is_file()]:
         raise InputError(f"{folder / gone[0]}: missing, while the trial's card is there; the trial is to be run again")
 

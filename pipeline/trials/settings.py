@@ -19,6 +19,9 @@ class StudentSettings(Section):
     """The network."""
     optimiser: OptimiserSettings = OptimiserSettings()
     """How it learns."""
+    teacher_logits: Literal["zero_shot", "adapted"] = "zero_shot"
+    """`zero_shot` are the cache's. `adapted` are by a linear probe or a Tip-Adapter on the cached features, fitted to the source
+    domains' in splits, each sample's without itself, where that names their out splits better."""
     averaging: AveragingSettings = AveragingSettings(start=300)
     """Which weights are evaluated and shipped."""
     split: SplitSettings = SplitSettings()

@@ -175,6 +175,18 @@ def test_a_rule_keeps_what_its_definition_puts_first(scored, rule):
     assert part.rows.tolist() == np.argsort(-by_definition, kind="stable")[:4].tolist()
 
 
+def test_the_hardest_are_kept_of_those_whose_label_is_not_in_doubt(scored):
+    trial, batch, z = scored
+    agreement = torch.tensor([0.0, 0.3, 0.05, 0.3, 0.2, 0.1, 0.02, 0.9])
+    doubted = Batch(**vars(batch), agreement=agreement)
+    losses = -log_softmax(z)[np.arange(8), batch.labels.numpy()]
+    sure = [at for at in np.argsort(-losses, kind="stable").tolist() if agreement[at] >= 0.1]
+    unsure = [at for at in np.argsort(-losses, kind="stable").tolist() if agreement[at] < 0.1]
+    for fraction, count in ((0.25, 2), (0.5, 4), (0.875, 7)):
+        settings = {"select": "hard_without_doubt", "hard_fraction": fraction, "least_agreement": 0.1}
+        assert of_rule(trial, doubted, **settings).rows.tolist() == [*sure, *unsure][:count]
+
+
 def test_any_are_kept_by_the_random_rule_without_a_pass(scored):
     _, batch, _ = scored
     selector = by_settings(SelectionSettings(select="random", hard_fraction=0.5), 100)
