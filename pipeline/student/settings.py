@@ -13,8 +13,8 @@ class ModelSettings(Section):
     backbone: str = "resnet50.tv2_in1k"
     """A model of timm, with the tag of its weights behind a dot."""
     pretrained: bool | str = True
-    """timm's weights (true), none (false), or a file: safetensors, or one by `torch.save` with tensors alone. All of the
-    network's or a refusal; a classifier in the file is left aside."""
+    """timm's weights (true), none (false), or a file: safetensors, or one by `torch.save` with tensors alone; `package:NAME/PATH`
+    is a file of an installed Python package. All of the network's or a refusal; a classifier in the file is left aside."""
     batch_norm: Literal["frozen", "trained"] = "frozen"
     """`frozen` keeps the statistics of the weights it starts from, `trained` measures them."""
     dropout: float = Field(0.0, ge=0, lt=1)
