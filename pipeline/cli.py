@@ -244,6 +244,14 @@ def students(
     say_how_to_keep("students", experiment_file, results)
 
 
+@app.command("soups")
+def make_soups(experiment_file: ExperimentFile = DEFAULT, results: Results = RESULTS) -> None:
+    """Of hyperparameter seeds of one trial number: students of their mean weights, a uniform and a greedy one."""
+    from pipeline.stages import soups as stage
+
+    stage.run(api.load_experiment(experiment_file), results)
+
+
 @app.command()
 def report(
     experiment_file: ExperimentFile = DEFAULT,

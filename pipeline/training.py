@@ -37,7 +37,7 @@ def train(trial: Trial, data: TrainingSet, judged: EvaluationSet, keep: Keep = l
     advance(trial, data, judged, trial.settings.steps, keep)
     begun = time.monotonic()
     if trial.averaging.conclude():
-        pictures = in_order(data.pictures.maker, _orders_of_evaluation(trial, data, judged), trial.settings.workers)
+        pictures = in_order(data.pictures.maker, orders_of_evaluation(trial, data, judged), trial.settings.workers)
         choose(trial, evaluate(trial, data, judged, trial.settings.steps - 1, pictures))
         exhaust(pictures)
     predictions = answer(trial, judged)
@@ -67,10 +67,11 @@ def _orders(trial: Trial, data: TrainingSet, judged: EvaluationSet, steps: range
     for step in steps:
         yield data.order(step)
         if _is_evaluated(trial.settings, step):
-            yield from _orders_of_evaluation(trial, data, judged)
+            yield from orders_of_evaluation(trial, data, judged)
 
 
-def _orders_of_evaluation(trial: Trial, data: TrainingSet, judged: EvaluationSet) -> Iterator[Any]:
+def orders_of_evaluation(trial: Trial, data: TrainingSet, judged: EvaluationSet) -> Iterator[Any]:
+    """Of the pictures that `evaluate` takes, in their order."""
     yield from map(data.order, _steps_of_statistics(trial))
     yield from _evaluated(trial, judged).orders()
 
@@ -167,7 +168,7 @@ def evaluate(
     trial: Trial, data: TrainingSet, judged: EvaluationSet, number: int, pictures: Iterator[np.ndarray]
 ) -> Evaluation:
     """The averaged student on the domains and splits that its settings name, its batch-norm statistics its own; joins the trial's
-    history. `pictures` are those of `_orders_of_evaluation`, as they come."""
+    history. `pictures` are those of `orders_of_evaluation`, as they come."""
     begun, evaluated = time.monotonic(), _evaluated(trial, judged)
     if steps := _steps_of_statistics(trial):
         fresh = data.batches(steps, itertools.islice(pictures, len(steps)), trial.device)

@@ -49,6 +49,7 @@ ROOMS = {
     "stage_two": {
         *(
             "adapters",
+            "averaging",
             "batches",
             "cache",
             "engine",

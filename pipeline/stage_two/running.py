@@ -9,12 +9,13 @@ import torch
 from pipeline import methods, training
 from pipeline.adapters.choosing import Chosen
 from pipeline.engine.device import device
-from pipeline.evaluation import EvaluationSet, ZeroShot
+from pipeline.evaluation import EvaluationSet, Predictions, ZeroShot
 from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.images import DECODING
 from pipeline.stage_two import data, teaching
+from pipeline.stage_two.data import Answers
 from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.student.backbone import size_arguments
 from pipeline.student.building import build
@@ -56,11 +57,29 @@ def run(
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
     files.require_room_for(folder, trial.averaging.model.state_dict())
     answered = training.train(trial, learnt_from, judged, lambda now: checkpoints.keep(now, folder, expected))
-    times = {name: round(getattr(trial, name), 1) for name in files.TIMES}
+    metrics = leave(materials, assignment, trial, answers, judged, answered, folder)
+    checkpoints.remove(folder)
+    return metrics
+
+
+def leave(
+    materials: Materials,
+    assignment: Assignment,
+    trial: Trial,
+    answers: Answers,
+    judged: EvaluationSet,
+    answered: Predictions,
+    folder: Path,
+    **more: Any,
+) -> dict[str, Any]:
+    """Writes what a trial has chosen, with a card that says what it is and, in `more`, what else there is to say; returns its
+    metrics, times among them."""
+    key, backbone = assignment.key, assignment.student.model.backbone
     assert trial.chosen is not None
-    backbone, metrics = assignment.student.model.backbone, _metrics(trial, judged, answers.zero_shot, key)
+    times = {name: round(getattr(trial, name), 1) for name in files.TIMES}
+    metrics = _metrics(trial, judged, answers.zero_shot, key)
     card = {
-        **expected,
+        **made_from(materials, assignment),
         "classes": list(materials.samples.classes),
         "domains": list(materials.samples.domains),
         "teacher": _teacher(materials),
@@ -70,6 +89,7 @@ def run(
         "made_with": {**versions(trial.device, LIBRARIES), **trial.compute.told()},
         "metrics": metrics,
         "accuracies": trial.chosen.evaluation.accuracies,
+        **more,
     }
     files.write_or_spare(
         folder,
@@ -90,7 +110,6 @@ def run(
             ),
         ),
     )
-    checkpoints.remove(folder)
     return {**metrics, **times}
 
 

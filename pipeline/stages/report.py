@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.domainbed.choosing import RULES
 from pipeline.errors import InputError
 from pipeline.progress import say, show
-from pipeline.report import ensembles, outcome, page, sweeps, table, tidy, told
+from pipeline.report import ensembles, outcome, page, soups, sweeps, table, tidy, told
 from pipeline.report.accuracies import AVERAGE, MEANING, ZERO_SHOT, Accuracies, accuracies, collapsed
 from pipeline.report.details import details
 from pipeline.report.headline import headline
@@ -56,6 +56,8 @@ def run(plan: Plan, results: Path, sweep: Path | None = None) -> Accuracies:
     text = table.page(f"{about[0].upper()}{about[1:]}.", shown.verdict, leaks, cells, gaps)
     if together := ensembles.section(shown.groups):
         text += f"\n{together}"
+    if mixed := soups.section(results, outcomes):
+        text += f"\n{mixed}"
     if theirs:
         text += "\n" + sweeps.other_rules(
             [*sweeps.own_records(outcomes, dataset, domains), *theirs], domains, matrix.held_out

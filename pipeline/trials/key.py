@@ -19,6 +19,10 @@ class TrialKey:
         seeds = f"hparams-{self.hparams_seed}", f"trial-{self.trial}"
         return results.joinpath("trials", self.student, self.held_out, self.method, *seeds)
 
+    def soup_folder(self, results: Path, rule: str) -> Path:
+        """Where the soup of all hyperparameter seeds goes that it is one of."""
+        return results.joinpath("soups", self.student, self.held_out, self.method, rule, f"trial-{self.trial}")
+
     @property
     def arguments(self) -> tuple[str, ...]:
         """By which `scmd student` is told which trial of an experiment it is."""

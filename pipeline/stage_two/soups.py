@@ -1,0 +1,91 @@
+"""The trials of a cell that differ in their hyperparameter seed alone → one student, the mean of their weights.
+
+They have the same split and the same initial weights: what a soup needs, and other trial numbers lack.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from pipeline import training
+from pipeline.averaging import soup
+from pipeline.averaging.running_mean import RunningMean
+from pipeline.averaging.soup import Rule, Weights
+from pipeline.engine.workers import exhaust, in_order
+from pipeline.evaluation import EvaluationSet
+from pipeline.results import validation
+from pipeline.stage_two import data, running
+from pipeline.stage_two.materials import Assignment, Materials
+from pipeline.training_set import TrainingSet
+from pipeline.trials import files
+from pipeline.trials.trial import Trial
+from pipeline.views.pictures import Pictures
+
+# Before the names of tensors, of which part of what ships they are.
+_PARTS = (("predictor.", files.WEIGHTS), ("projection.", files.PROJECTION))
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A finished trial: what it was, what its card says, and where it lies."""
+
+    one: Assignment
+    card: Mapping[str, Any]
+    folder: Path
+
+    def weights(self) -> Weights:
+        """Of predictor and projection."""
+        found = [(part, self.folder / name) for part, name in _PARTS]
+        return {
+            f"{part}{name}": tensor
+            for part, file in found
+            if file.is_file()
+            for name, tensor in load_file(file).items()
+        }
+
+
+def by_validation(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
+    """The best first."""
+    return sorted(ingredients, key=lambda each: -each.card["metrics"]["validation"])
+
+
+def cook(
+    materials: Materials,
+    ingredients: Sequence[Ingredient],
+    sources: Sequence[str],
+    pictures: Pictures,
+    rule: Rule,
+    folder: Path,
+) -> dict[str, Any]:
+    """Writes the soup as a trial's files, whose card is its best ingredient's and says of what it is made; returns its metrics."""
+    ordered = by_validation(ingredients)
+    one = ordered[0].one
+    judged = data.evaluation_set(materials, one, pictures)
+    answers = data.answers(materials, judged, one.needs)
+    learnt_from = data.training_set(materials, one, answers, judged, list(sources))
+    trial = running.started(materials, one, answers.text, list(sources))
+    trial.averaging = RunningMean(trial.shipped, first=0)
+    runs = [each.weights() for each in ordered]
+    kept = soup.chosen(runs, rule, lambda weights: _validated(trial, weights, learnt_from, judged))
+    _validated(trial, soup.mean([runs[at] for at in kept]), learnt_from, judged)
+    training.choose(trial, trial.history[-1])
+    said = {
+        "rule": rule,
+        "hparams_seeds": [ordered[at].one.key.hparams_seed for at in kept],
+        "of": sorted(each.card["weights_sha256"] for each in ordered),
+    }
+    answered = training.answer(trial, judged)
+    return running.leave(materials, one, trial, answers, judged, answered, folder, soup=said)
+
+
+def _validated(trial: Trial, weights: Weights, learnt_from: TrainingSet, judged: EvaluationSet) -> float:
+    """The validation accuracy of a student with these weights, whose batch-norm statistics are its own."""
+    trial.averaging.model.load_state_dict(weights)
+    number = trial.settings.steps + len(trial.history)
+    pictures = in_order(learnt_from.pictures.maker, training.orders_of_evaluation(trial, learnt_from, judged), 0)
+    evaluation = training.evaluate(trial, learnt_from, judged, number, pictures)
+    exhaust(pictures)
+    return validation(evaluation, trial.sources)
