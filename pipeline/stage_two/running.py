@@ -47,7 +47,6 @@ def run(
     materials: Materials, assignment: Assignment, sources: list[str], pictures: Pictures, folder: Path
 ) -> dict[str, Any]:
     """Trains, measures and writes a trial; returns its metrics, times among them."""
-    key = assignment.key
     judged = data.evaluation_set(materials, assignment, pictures)
     answers = teaching.taught(materials, assignment, data.answers(materials, judged, assignment.needs), judged, sources)
     learnt_from = data.training_set(materials, assignment, answers, judged, sources)

@@ -60,7 +60,7 @@ def cook(
     rule: Rule,
     folder: Path,
 ) -> dict[str, Any]:
-    """Writes the soup as a trial's files, whose card is its best ingredient's and says of what it is made; returns its metrics."""
+    """Writes the soup as a trial's files, whose card is its best trial's and says of what it is made; returns its metrics."""
     ordered = by_validation(ingredients)
     one = ordered[0].one
     judged = data.evaluation_set(materials, one, pictures)

@@ -33,7 +33,7 @@ def test_a_greedy_soup_keeps_what_makes_it_no_worse(validated, kept):
     assert soup.chosen(RUNS, "uniform", lambda _: 0.0) == [0, 1, 2]
 
 
-def test_soups_of_hyperparameter_seeds_are_written_and_reported(ready, tmp_path):
+def test_soups_of_hyperparameter_seeds_are_written_and_reported(ready):
     matrix = {"held_out": ["ink"], "method": ["scmd"], "trial": [0], "hparams": [0, 1, 2]}
     change(ready, "experiment.yaml", matrix={**matrix, "hparams": [0]}, methods={"scmd": {"hard_fraction": 0.5}})
     ok("students", cwd=ready)
