@@ -96,6 +96,7 @@ STOPPED = {
     "pixels": "the pictures that were there are kept, those of this run are not; the same command renders them",
     "student": "its last checkpoint is kept, where there is one, and the same command goes on from there",
     "students": "finished trials and checkpoints are kept, and the same command goes on from them",
+    "soups": "finished soups are kept; the same command makes all anew",
     "run": "finished blocks and trials are kept, and the same command goes on from them",
     "export": "an earlier export is as it was; the same command begins again",
     "predict": "no file was written",
@@ -589,7 +590,9 @@ def cache_duplicates(
 
 @cache.command("doubtful")
 def cache_doubtful(
-    held_out: Annotated[str | None, typer.Option(help="A domain that is left out.")] = None,
+    held_out: Annotated[
+        str | None, typer.Option(help="A domain that is left out, in place of those that the experiment holds out.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Neighbours that have a say.")] = 20,
     below: Annotated[float, typer.Option(min=0, max=1, help="List labels that a smaller share of them has.")] = 0.1,
     exclude: Annotated[Path | None, typer.Option(help="Where the keys to leave out are written.")] = None,

@@ -62,7 +62,7 @@ ROOMS = {
             "replay",
             "results",
         ),
-        *("samples", "student", "teacher", "training", "training_set", "trials", "views"),
+        *("samples", "student", "teacher", "training", "training_set", "trials", "views", "weights"),
     },
     "report": {"cache", "domainbed", "samples", "trials"},
     "finished": {

@@ -11,7 +11,7 @@ from typer import BadParameter, Exit
 from typer.main import get_command
 
 from pipeline.cli import app
-from tests import methods_page, performance_page, scaling_page
+from tests import methods_page, performance_page, scaling_page, selection_page
 from tests.conftest import ENVIRONMENT, ROOT, change, write_images
 
 PAGES = sorted([ROOT / "README.md", ROOT / "cache/README.md", *(ROOT / "docs").glob("*.md")])
@@ -159,8 +159,8 @@ def test_own_images_and_then_the_quickstart_run_as_they_stand(installed, photos,
 
 
 def test_the_page_of_figures_is_that_of_the_files():
-    """`python -m tests.performance_page`, `tests.scaling_page` and `tests.methods_page` write them."""
-    for written in (performance_page, scaling_page, methods_page):
+    """`python -m tests.performance_page`, `tests.scaling_page`, `tests.methods_page` and `tests.selection_page` write them."""
+    for written in (performance_page, scaling_page, methods_page, selection_page):
         assert written.PAGE.read_text(encoding="utf-8") == written.page()
 
 

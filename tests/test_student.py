@@ -263,3 +263,11 @@ def test_a_package_that_is_not_here_is_told_with_the_command(name):
         InputError, match=r"no such file of an installed package; run `pip install \S+`, or name another file"
     ):
         build(backbone="tf_efficientnet_lite0", pretrained=f"package:{name}", size=48)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs/students").glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_pretrained_students_pictures_are_normalised_as_its_weights_were_trained(file):
+    settings = ModelSettings.model_validate(yaml.safe_load(file.read_text())["model"], strict=False)
+    if settings.pretrained:
+        known = timm.get_pretrained_cfg(settings.backbone)
+        assert (settings.mean, settings.std) == (known.mean, known.std)

@@ -1,4 +1,4 @@
-"""How far a label is borne out: the share of a sample's nearest other pictures, in the teacher's space, that have it, too."""
+"""How far a label is borne out: how many of a sample's nearest other pictures, in the teacher's space, have it, too."""
 
 import numpy as np
 
@@ -9,9 +9,11 @@ NEIGHBOURS = 20
 
 
 def agreement(labelled: Labelled, k: int = NEIGHBOURS) -> np.ndarray:
-    """(n,) shares from 0 to 1, each over the k nearest of the others; 0 for a sample without any."""
-    said = tally(labelled, k)
-    return np.asarray(said[np.arange(len(said)), labelled.labels] / np.maximum(said.sum(1), 1))
+    """(n,) from 0 to 1: of the k nearest others the share that has the label, of a rare label of as many as there are; 1 for a
+    sample that no other bears out or contradicts."""
+    alike = _others_alike(labelled)
+    said = tally(labelled, k)[np.arange(len(alike)), labelled.labels]
+    return np.asarray(np.where(alike > 0, said / np.minimum(np.maximum(alike, 1), k), 1.0))
 
 
 def tally(labelled: Labelled, k: int) -> np.ndarray:
@@ -20,3 +22,10 @@ def tally(labelled: Labelled, k: int) -> np.ndarray:
     said = np.zeros((len(labelled.labels), int(labelled.labels.max()) + 1), int)
     np.add.at(said, (np.arange(len(said))[:, None], labelled.labels[others.known]), others.counted)
     return said
+
+
+def _others_alike(labelled: Labelled) -> np.ndarray:
+    """(n,) how many samples of other pictures have a sample's label."""
+    pairs = np.stack([labelled.rows, labelled.labels], 1)
+    _, own, copies = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    return np.asarray(np.bincount(labelled.labels)[labelled.labels] - copies[own.ravel()])

@@ -7,8 +7,10 @@ import numpy as np
 
 from pipeline.adapters import probe
 from pipeline.adapters.labelled import Labelled
-from pipeline.adapters.tip_adapter import TipAdapter
+from pipeline.adapters.tip_adapter import KEYS, TipAdapter, with_keys
 from pipeline.adapters.zero_shot import Adapter, ZeroShot
+from pipeline.progress import track
+from pipeline.queries.neighbours import Known
 
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 ALPHAS, BETAS = (1.0, 3.0, 10.0), (1.0, 5.5, 20.0)
@@ -22,23 +24,46 @@ class Chosen:
     validation: dict[str, float]
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A kind of adapter with its numbers, and how well it names the out splits."""
+
+    kind: str
+    numbers: tuple[float, ...]
+    accuracy: float
+
+
 def choose(inside: Labelled, outside: Labelled, start: ZeroShot, fold: np.ndarray) -> Chosen:
-    """The best by validation; of equals the first, zero-shot before all. `fold` is as in `probe.fit`."""
-    best, found = -1.0, None
+    """The best by validation; of equals the first, zero-shot before all. `fold` is as in `probe.fit`. Of a picture that stands in
+    both splits no one is asked: what was fitted to it knows its label."""
+    fresh = outside.part(~np.isin(outside.rows, inside.rows))
+    judged = fresh if len(fresh.rows) else outside
+    found = list(_candidates(inside, judged, start))
+    best = max(found, key=lambda one: one.accuracy)
     validation: dict[str, float] = {}
-    for adapter in _candidates(inside, start, fold):
-        accuracy = outside.accuracy(adapter.logits(outside.features, outside.rows))
-        validation[adapter.name] = max(accuracy, validation.get(adapter.name, 0.0))
-        if accuracy > best:
-            best, found = accuracy, adapter
-    assert found is not None
-    return Chosen(found, validation)
+    for one in found:
+        validation[one.kind] = max(one.accuracy, validation.get(one.kind, 0.0))
+    return Chosen(_adapter(best, inside, start, fold), validation)
 
 
-def _candidates(inside: Labelled, start: ZeroShot, fold: np.ndarray) -> Iterator[Adapter]:
-    yield start
-    for strength in STRENGTHS:
-        yield probe.fit(inside, start, fold, strength)
+def _candidates(inside: Labelled, judged: Labelled, start: ZeroShot) -> Iterator[_Candidate]:
+    plain = start.logits(judged.features, judged.rows)
+    yield _Candidate(start.name, (), judged.accuracy(plain))
+    for strength in track(STRENGTHS, len(STRENGTHS), "fitting probes"):
+        answers = judged.features @ probe.weights(inside, start, strength).T
+        yield _Candidate(probe.Probe.name, (strength,), judged.accuracy(answers))
+    others = Known.of(inside.features, inside.rows).nearest(judged.features, judged.rows, KEYS)
     for alpha in ALPHAS:
         for beta in BETAS:
-            yield TipAdapter(inside, start, alpha, beta)
+            answers = with_keys(plain, others, inside.labels, alpha, beta)
+            yield _Candidate(TipAdapter.name, (alpha, beta), judged.accuracy(answers))
+
+
+def _adapter(best: _Candidate, inside: Labelled, start: ZeroShot, fold: np.ndarray) -> Adapter:
+    if best.kind == start.name:
+        return start
+    if best.kind == TipAdapter.name:
+        alpha, beta = best.numbers
+        return TipAdapter(inside, start, alpha, beta)
+    (strength,) = best.numbers
+    return probe.fit(inside, start, fold, strength)

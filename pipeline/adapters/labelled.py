@@ -15,6 +15,10 @@ class Labelled:
     labels: np.ndarray
     domains: np.ndarray
 
+    def part(self, which: np.ndarray) -> "Labelled":
+        """The samples where `which` (n,) is true."""
+        return Labelled(self.features[which], self.rows[which], self.labels[which], self.domains[which])
+
     def accuracy(self, logits: np.ndarray) -> float:
         """(n, C) → the mean over domains of the share that is named rightly, as training-domain validation counts."""
         right = logits.argmax(1) == self.labels

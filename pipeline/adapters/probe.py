@@ -52,16 +52,15 @@ class Probe:
 def fit(inside: Labelled, start: ZeroShot, fold: np.ndarray, strength: float) -> Probe:
     """`fold` (N,) is that of every row of the cache, below FOLDS; it counts for those of `inside` alone."""
     own = fold[inside.rows]
-    parts = [own != one for one in range(FOLDS)] + [np.ones(len(own), bool)]
-    weights = np.stack([_weights(inside.features[part], inside.labels[part], start, strength) for part in parts])
+    parts = [inside.part(own != one) for one in range(FOLDS)] + [inside]
     asked = np.full(len(fold), FOLDS)
     asked[inside.rows] = own
-    return Probe(weights, asked, start.scale, strength)
+    return Probe(np.stack([weights(part, start, strength) for part in parts]), asked, start.scale, strength)
 
 
-def _weights(features: np.ndarray, labels: np.ndarray, start: ZeroShot, strength: float) -> np.ndarray:
-    """(C, D). L-BFGS in float64 from E; the problem is convex, and its end does not hang on the way."""
-    rows, named, text = torch.from_numpy(features), torch.from_numpy(labels), torch.from_numpy(start.text)
+def weights(inside: Labelled, start: ZeroShot, strength: float) -> np.ndarray:
+    """(C, D) of a probe fitted to all. L-BFGS in float64 from E; the problem is convex, and its end does not hang on the way."""
+    rows, named, text = (torch.from_numpy(one) for one in (inside.features, inside.labels, start.text))
     change = torch.zeros_like(text, requires_grad=True)
     optimiser = torch.optim.LBFGS([change], max_iter=STEPS, line_search_fn="strong_wolfe")
 
@@ -72,6 +71,6 @@ def _weights(features: np.ndarray, labels: np.ndarray, start: ZeroShot, strength
         value.backward()
         return value
 
-    if len(features):
+    if len(rows):
         optimiser.step(loss)
     return np.asarray((text + change).detach().numpy())

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.adapters.labelled import Labelled
 from pipeline.adapters.zero_shot import ZeroShot
-from pipeline.queries.neighbours import Known
+from pipeline.queries.neighbours import Known, Others
 
 # How many keys have a say.
 KEYS = 16
@@ -46,7 +46,12 @@ class TipAdapter:
     def logits(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """(b, C)."""
         others = self._known.nearest(features, rows, KEYS)
-        say = others.counted * np.exp(-self.beta * (1 - others.cosines))
-        found = self.start.logits(features, rows)
-        np.add.at(found, (np.arange(len(rows))[:, None], self.keys.labels[others.known]), self.alpha * say)
-        return found
+        return with_keys(self.start.logits(features, rows), others, self.keys.labels, self.alpha, self.beta)
+
+
+def with_keys(logits: np.ndarray, others: Others, labels: np.ndarray, alpha: float, beta: float) -> np.ndarray:
+    """(b, C) zero-shot logits with what the nearest keys say, of which `labels` has the labels."""
+    found = logits.copy()
+    say = others.counted * np.exp(-beta * (1 - others.cosines))
+    np.add.at(found, (np.arange(len(found))[:, None], labels[others.known]), alpha * say)
+    return found

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.cache import chunks, ledger, metadata
 from pipeline.cache.files import make_folder, read_file, remove_folder, sha256, sync_folder, write_file
 from pipeline.cache.layout import (
+    FURTHER_FILES,
     HEAD_FILES,
     PROMPTS,
     ROWS,
@@ -76,6 +77,7 @@ class Writer:
         }
         entries = {path: Entry(size=len(data), sha256=sha256(data)) for path, data in files.items()}
         before = ledger.read(self.folder, HEAD)
+        before = before.without(FURTHER_FILES - entries.keys())
         if TEXT_CHUNK in before.files and before.files[TEXT_CHUNK] != entries[TEXT_CHUNK]:
             self._drop_logits_of_unknown_text()
         ledger.commit(self.folder, HEAD, files, before, before.followed_by(entries, self.provenance))

@@ -76,12 +76,12 @@ def require_scoring(student: StudentSettings, method: MethodSettings, size: int)
         )
 
 
-def require_prompts(there: Collection[str], asked: Iterable[str]) -> None:
-    """Raises ConfigError where a method reads prompts that a teacher does not encode."""
-    if lacking := [template for template in asked if template not in there]:
+def require_prompts(templates: Collection[str], further: Collection[str], asked: Iterable[str]) -> None:
+    """Raises ConfigError where methods read prompts that are neither among a teacher's templates nor among its further ones."""
+    if lacking := [template for template in dict.fromkeys(asked) if template not in {*templates, *further}]:
         raise ConfigError(
             f"the teacher's configuration lacks {len(lacking)} prompts that the method reads; add them, and run `scmd teacher`, "
-            f"which needs no image for it: `further_templates: {json.dumps(lacking)}`"
+            f"which needs no image for it: `further_templates: {json.dumps([*further, *lacking], ensure_ascii=False)}`"
         )
 
 

@@ -1,5 +1,6 @@
 """All of an experiment that can be tried before the work: a fault that shows after hours of it would be told too late."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from pipeline.errors import InputError, is_out_of_memory, reason
 from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
 from pipeline.experiment.places import Plan
 from pipeline.samples import table
+from pipeline.samples.table import Samples
 from pipeline.student.building import build
 from pipeline.student.settings import ModelSettings
 from pipeline.writing import require_room
@@ -30,15 +32,18 @@ def rehearse(plan: Plan, results: Path | None) -> None:
                 require_splits(plan.student, samples, held_out, trial)
         for method in matrix.method:
             require_pair(plan.student, experiment.method(method)[1], len(samples.domains) - 1)
-            for held_out in matrix.held_out:
-                sources = [name for name in samples.domains if name != held_out]
-                require_prompts(
-                    {*plan.teacher.templates, *plan.teacher.further_templates},
-                    methods.templates(*experiment.method(method), sources),
-                )
+        require_prompts(plan.teacher.templates, plan.teacher.further_templates, _prompts(plan, samples))
     for method in matrix.method:
         require_scoring(plan.student, experiment.method(method)[1], experiment.pixels.size)
     try_a_step(plan.student.model, experiment.pixels.size)
+
+
+def _prompts(plan: Plan, samples: Samples) -> Iterator[str]:
+    """That some trial reads."""
+    for held_out in plan.experiment.matrix.held_out:
+        sources = [name for name in samples.domains if name != held_out]
+        for method in plan.experiment.matrix.method:
+            yield from methods.templates(*plan.experiment.method(method), sources)
 
 
 def try_a_step(settings: ModelSettings, size: int) -> None:

@@ -5,9 +5,11 @@ the student's features in the teacher's space; w_c is the mean of the raw embedd
 in domain j; and p = softmax_j cos(e, a_{y,j}), q = softmax_j cos(w_y, a_{y,j}), at temperature 1.
 
 Its defaults are the released code's for PACS, which searches w1, w2 among (0.9, 0.1), (0.8, 0.2) and w3 among 0.5, 1, 2. There z
-is a layer on e that starts from the texts; here it is the classifier on f that every method has, so that all start alike.
+is a layer on e that starts from the texts; here it is the classifier on f that every method has, so that all start alike. There t
+is of the texts w; here it is the cache's, by its `templates`, as every method has it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -17,10 +19,12 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from pipeline.batches import Batch, Outputs
+from pipeline.errors import ConfigError
 from pipeline.losses import cross_entropy, distillation
 from pipeline.methods.method import Method, Problem, Terms
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.names import spoken
+from pipeline.student.model import Projection, Student
 
 # The factor of the released code.
 RELATIVE = 10.0
@@ -54,19 +58,24 @@ class Settings(MethodSettings):
     """The templates that stand for domains; one with `{domain}` for each source domain. The code has "a bright photo of a {}" and
     the like for VLCS and TerraIncognita."""
 
-    @field_validator("anchors")
+    @field_validator("prompts", "anchors")
     @classmethod
-    def _are_several(cls, anchors: tuple[str, ...]) -> tuple[str, ...]:
-        if len(anchors) == 1 and DOMAIN not in anchors[0]:
-            raise ValueError("name at least two, or one with `{domain}`: shares among one anchor say nothing")
-        return anchors
+    def _have_a_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        if without := [one for one in templates if one.replace(DOMAIN, "").count("{}") != 1]:
+            raise ValueError(f"{without[0]!r} must hold one {{}} where the class name goes")
+        return templates
 
 
 def anchors(settings: Any, sources: Sequence[str]) -> tuple[str, ...]:
-    """The templates of the domains, those with `{domain}` once for each source."""
+    """The templates of the domains, those with `{domain}` once for each source. Raises ConfigError where it is only one."""
     names = [spoken(name) for name in sources]
     each = ([one.replace(DOMAIN, name) for name in names] if DOMAIN in one else [one] for one in settings.anchors)
-    return tuple(template for some in each for template in some)
+    found = tuple(template for some in each for template in some)
+    if len(found) < 2:
+        raise ConfigError(
+            f"`rise` compares with texts of several domains, and here is {len(found)}; name two `anchors` or more"
+        )
+    return found
 
 
 class RISE(Method):
@@ -99,10 +108,14 @@ class RISE(Method):
         divergence = distillation(outputs.logits, batch.teacher_logits, settings.temperature)
         return {
             "distillation": settings.distill_weight * divergence,
-            "cross_entropy": settings.class_weight * cross_entropy(outputs.logits, batch.labels),
+            "classification": settings.class_weight * cross_entropy(outputs.logits, batch.labels),
             "absolute": settings.distance_weight * absolute,
             "relative": settings.distance_weight * RELATIVE * relative,
         }
+
+    def projection(self, student: Student) -> Projection | None:
+        scale = torch.tensor(math.log(self.problem.logit_scale))
+        return Projection(student.projector, scale) if self.settings.distance_weight else None
 
     def _among_domains(self, rows: Tensor, labels: Tensor) -> Tensor:
         """(B, D) rows → (B, J) shares of the domains, by the texts of each row's own class."""

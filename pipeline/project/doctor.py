@@ -28,7 +28,7 @@ from pipeline.samples import building, folders, judging, table
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.samples.table import Samples
 from pipeline.student.backbone import require_known
-from pipeline.student.start import weights_file
+from pipeline.student.start import require_file, weights_file
 from pipeline.teacher.settings import LOCAL, TeacherSettings
 from pipeline.teacher.settings import weights_file as teacher_file
 from pipeline.views.pictures import gigabytes
@@ -242,6 +242,10 @@ def _student(plan: Plan) -> Finding:
     if weights_file(model.backbone, model.pretrained):
         return Finding(State.FINE, "student", f"{model.backbone}: the weights are here")
     if isinstance(model.pretrained, str):
+        try:
+            require_file(model.pretrained)
+        except ScmdError as error:
+            return Finding(State.WRONG, "student", str(error))
         return Finding(
             State.WRONG, "student", f"{model.pretrained} is not there; put the file there, or change `pretrained`"
         )

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import InputError
+from pipeline.progress import warn
 from pipeline.report.outcome import Outcome
 from pipeline.report.table import Cell, cell, markdown
 from pipeline.trials import files
@@ -21,7 +23,7 @@ def section(results: Path, outcomes: Sequence[Outcome]) -> str:
     for (held_out, method, _), trials in cells.items():
         for rule in RULES:
             card = _card(results, trials[0].key, rule)
-            if card and card["soup"]["of"] == sorted(one.card["weights_sha256"] for one in trials):
+            if card and card["soup"].get("of") == sorted(one.card["weights_sha256"] for one in trials):
                 found.setdefault((held_out, method), {}).setdefault(rule, []).append(card["metrics"]["accuracy"])
     if not found:
         return ""
@@ -37,4 +39,15 @@ def section(results: Path, outcomes: Sequence[Outcome]) -> str:
 
 
 def _card(results: Path, key: TrialKey, rule: str) -> dict[str, Any] | None:
-    return files.read_card(key.soup_folder(results, rule))
+    """None where there is no soup, or not a whole one, which is said."""
+    folder = key.soup_folder(results, rule)
+    try:
+        card = files.read_card(folder)
+        if card is not None:
+            files.require_files(folder, card)
+            if not isinstance(card.get("soup"), dict):
+                raise InputError(f"{folder}: not a soup")
+    except InputError:
+        warn(f"{folder}: not a whole soup, and left out; `scmd soups` makes it anew")
+        return None
+    return card

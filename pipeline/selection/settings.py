@@ -15,8 +15,8 @@ class SelectionSettings(Section):
     teacher (KL at temperature 1), those of largest CE + λ1 · T² · KL, with the method's λ1 and T, or the hardest of those whose
     label is not in doubt."""
     least_agreement: float = Field(0.1, ge=0, le=1)
-    """For `hard_without_doubt`: a label is in doubt where it has a smaller share among the sample's 20 nearest of the source
-    domains, by the teacher's features (`scmd cache doubtful` lists them)."""
+    """For `hard_without_doubt`: a label is in doubt where it has a smaller share among the sample's 20 nearest of the sources' in
+    splits, by the teacher's features; `scmd cache doubtful` lists such, out splits among them."""
     hard_fraction: float = Field(1.0, gt=0, le=1)
     """p: the share of a batch that is learnt from; at 1 all of it, and nothing is scored."""
     full_batch_fraction: float = Field(0.25, ge=0, le=1)

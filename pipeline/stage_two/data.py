@@ -67,6 +67,14 @@ CACHE_COLUMNS = {"teacher_logits": "logits", "teacher_features": "image_features
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """What adapts a teacher's logits, and the accuracy of these on the held-out domain's in split, which chooses nothing."""
+
+    chosen: Chosen
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Answers:
     """What a trial takes of the teacher, read once: `columns` (N, V, …) by their fields of a batch, and the raw `text` (P, C, D).
     `zero_shot` is what the teacher itself answers to what the student is judged by. With the sources' labels there may be
@@ -76,7 +84,7 @@ class Answers:
     text: np.ndarray
     zero_shot: ZeroShot
     of_samples: Mapping[str, np.ndarray] = field(default_factory=dict)
-    adapter: Chosen | None = None
+    adapter: Adaptation | None = None
 
 
 def answers(materials: Materials, judged: EvaluationSet, needs: frozenset[str]) -> Answers:

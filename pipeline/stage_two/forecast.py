@@ -25,25 +25,29 @@ STEPS = 3
 @dataclass(frozen=True)
 class Cost:
     """Of a trial: how many steps there are of each kind (`selecting`, `whole`) and the mean seconds of one, and the seconds of
-    all its evaluations."""
+    all its evaluations, and of adapting the teacher's logits."""
 
     steps: Mapping[str, tuple[int, float]]
     evaluating: float
+    adapting: float
 
     @property
     def seconds(self) -> float:
         """Of the trial, without starting it and writing it down."""
-        return self.evaluating + sum(count * seconds for count, seconds in self.steps.values())
+        return self.adapting + self.evaluating + sum(count * seconds for count, seconds in self.steps.values())
 
 
 def cost(materials: Materials, one: Assignment, pictures: Pictures) -> Cost:
     """Trains a student that is thrown away. Raises what a trial raises before its first step."""
     sources = running.sources_of(materials, one)
     judged = data.evaluation_set(materials, one, pictures)
-    answers = teaching.taught(materials, one, data.answers(materials, judged, one.needs), judged, sources)
+    answers, begun = data.answers(materials, judged, one.needs), time.perf_counter()
+    answers = teaching.taught(materials, one, answers, judged, sources)
+    adapting = time.perf_counter() - begun
     learnt_from = data.training_set(materials, one, answers, judged, sources)
     trial = running.started(materials, one, answers.text, sources)
     return Cost(
+        adapting=adapting,
         steps=_by_kind(trial, learnt_from, one.student.batch * len(sources)),
         evaluating=_pictures_judged(one, judged, sources)
         * _seconds_of_an_answer(trial.predictor, judged, trial.device),

@@ -80,7 +80,7 @@ def configured(dataset: str, size: int, views: int, one: Assignment) -> dict[str
     return {
         "trial": vars(one.key),
         "method": {"name": one.method, "version": _version(one), **one.settings.model_dump(mode="json")},
-        "student": _written(one.student),
+        "student": _written(one.student, one.needs),
         "input": {"size": size, "resize": "squash, bilinear", "mean": list(model.mean), "std": list(model.std)},
         "dataset": dataset,
         "views": views,
@@ -113,13 +113,15 @@ def _read_anew(card: Mapping[str, Any]) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, ConfigError):
         return {}
     return {
-        "student": _written(student),
+        "student": _written(student, methods.needs(name, settings)),
         "method": {"name": name, "version": version, **settings.model_dump(mode="json")},
     }
 
 
-def _written(student: StudentSettings) -> dict[str, Any]:
-    return student.model_dump(mode="json", exclude={"workers", "checkpoint_every"})
+def _written(student: StudentSettings, needs: frozenset[str]) -> dict[str, Any]:
+    """Without what changes no number: which logits the teacher has, of a method that reads none."""
+    unread = set() if "teacher_logits" in needs else {"teacher_logits"}
+    return student.model_dump(mode="json", exclude={"workers", "checkpoint_every", *unread})
 
 
 def samples_digest(samples: Samples) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from pipeline import methods, training
-from pipeline.adapters.choosing import Chosen
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet, Predictions, ZeroShot
 from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
@@ -15,7 +14,7 @@ from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.images import DECODING
 from pipeline.stage_two import data, teaching
-from pipeline.stage_two.data import Answers
+from pipeline.stage_two.data import Adaptation, Answers
 from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.student.backbone import size_arguments
 from pipeline.student.building import build
@@ -38,8 +37,8 @@ def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
     require_pair(assignment.student, assignment.settings, len(sources))
     require_scoring(assignment.student, assignment.settings, materials.size)
     identity = materials.cache.identity
-    encoded = {*identity["templates"], *identity.get("further_templates", [])}
-    require_prompts(encoded, methods.templates(assignment.method, assignment.settings, sources))
+    asked = methods.templates(assignment.method, assignment.settings, sources)
+    require_prompts(identity["templates"], identity.get("further_templates", []), asked)
     return sources
 
 
@@ -82,7 +81,7 @@ def leave(
         "classes": list(materials.samples.classes),
         "domains": list(materials.samples.domains),
         "teacher": _teacher(materials),
-        **({"adapter": _adapter(materials, answers.adapter, judged, key)} if answers.adapter else {}),
+        **({"adapter": _adapter(answers.adapter)} if answers.adapter else {}),
         "network": {"backbone": backbone, "arguments": {"num_classes": 0, **size_arguments(backbone, materials.size)}},
         "preprocessing": preprocessing(materials, assignment.student.model),
         "made_with": {**versions(trial.device, LIBRARIES), **trial.compute.told()},
@@ -95,7 +94,7 @@ def leave(
         files.Finished(
             weights=trial.chosen.weights,
             projection=trial.chosen.projection,
-            adapter=answers.adapter.adapter.tensors if answers.adapter else {},
+            adapter=answers.adapter.chosen.adapter.tensors if answers.adapter else {},
             card=card,
             times=times,
             history=trial.history,
@@ -112,13 +111,14 @@ def leave(
     return {**metrics, **times}
 
 
-def _adapter(materials: Materials, chosen: Chosen, judged: EvaluationSet, key: TrialKey) -> dict[str, Any]:
+def _adapter(adapted: Adaptation) -> dict[str, Any]:
     """By what the teacher's logits were adapted, how that was chosen, and what it then answers to the held-out domain."""
+    chosen = adapted.chosen
     return {
         "name": chosen.adapter.name,
         **chosen.adapter.settings,
         "validation": chosen.validation,
-        "accuracy": teaching.accuracy(materials, chosen, judged, key.held_out),
+        "accuracy": adapted.accuracy,
     }
 
 

@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
-from pipeline import training
+from pipeline import training, weights
 from pipeline.averaging import soup
 from pipeline.averaging.running_mean import RunningMean
 from pipeline.averaging.soup import Rule, Weights
 from pipeline.engine.workers import exhaust, in_order
+from pipeline.errors import InputError
 from pipeline.evaluation import EvaluationSet
 from pipeline.results import validation
 from pipeline.stage_two import data, running
 from pipeline.stage_two.materials import Assignment, Materials
+from pipeline.teacher.settings import digest
 from pipeline.training_set import TrainingSet
 from pipeline.trials import files
 from pipeline.trials.trial import Trial
 from pipeline.views.pictures import Pictures
 
-# Before the names of tensors, of which part of what ships they are.
-_PARTS = (("predictor.", files.WEIGHTS), ("projection.", files.PROJECTION))
+# Before the names of tensors, of which part of what ships they are; the file of it, and its digest on the card.
+_PARTS = (("predictor.", files.WEIGHTS, "weights_sha256"), ("projection.", files.PROJECTION, "projection_sha256"))
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,17 @@ class Ingredient:
     folder: Path
 
     def weights(self) -> Weights:
-        """Of predictor and projection."""
-        found = [(part, self.folder / name) for part, name in _PARTS]
-        return {
-            f"{part}{name}": tensor
-            for part, file in found
-            if file.is_file()
-            for name, tensor in load_file(file).items()
-        }
+        """Of predictor and projection. Raises InputError for a file that is not the card's."""
+        found: Weights = {}
+        for part, name, key in _PARTS:
+            if key not in self.card:
+                continue
+            if digest(self.folder / name) != self.card[key]:
+                raise InputError(
+                    f"{self.folder / name}: not the file that the card beside it is of; run the trial again"
+                )
+            found |= {f"{part}{tensor}": values for tensor, values in weights.read(self.folder / name).items()}
+        return found
 
 
 def by_validation(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
@@ -69,7 +72,7 @@ def cook(
     trial = running.started(materials, one, answers.text, list(sources))
     trial.averaging = RunningMean(trial.shipped, first=0)
     runs = [each.weights() for each in ordered]
-    kept = soup.chosen(runs, rule, lambda weights: _validated(trial, weights, learnt_from, judged))
+    kept = soup.chosen(runs, rule, lambda mixed: _validated(trial, mixed, learnt_from, judged))
     _validated(trial, soup.mean([runs[at] for at in kept]), learnt_from, judged)
     training.choose(trial, trial.history[-1])
     said = {
@@ -81,9 +84,9 @@ def cook(
     return running.leave(materials, one, trial, answers, judged, answered, folder, soup=said)
 
 
-def _validated(trial: Trial, weights: Weights, learnt_from: TrainingSet, judged: EvaluationSet) -> float:
+def _validated(trial: Trial, mixed: Weights, learnt_from: TrainingSet, judged: EvaluationSet) -> float:
     """The validation accuracy of a student with these weights, whose batch-norm statistics are its own."""
-    trial.averaging.model.load_state_dict(weights)
+    trial.averaging.model.load_state_dict(mixed)
     number = trial.settings.steps + len(trial.history)
     pictures = in_order(learnt_from.pictures.maker, training.orders_of_evaluation(trial, learnt_from, judged), 0)
     evaluation = training.evaluate(trial, learnt_from, judged, number, pictures)

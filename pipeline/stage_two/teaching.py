@@ -17,7 +17,7 @@ from pipeline.adapters.probe import FOLDS
 from pipeline.adapters.zero_shot import Adapter, ZeroShot
 from pipeline.evaluation import EvaluationSet
 from pipeline.progress import say
-from pipeline.stage_two.data import Answers
+from pipeline.stage_two.data import Adaptation, Answers
 from pipeline.stage_two.materials import Assignment, Materials
 from pipeline.teacher.zero_shot import class_embeddings, unit
 from pipeline.training_set import Column
@@ -54,18 +54,12 @@ def taught(
     start = ZeroShot(class_embeddings(answers.text), materials.cache.attributes.logit_scale)
     chosen = choosing.choose(inside.labelled, outside.labelled, start, _folds(materials))
     say(f"the teacher's logits are by {_told(chosen)}")
+    there = _labelled(judged, features, judged.split(one.key.held_out, out=False)).labelled
+    accuracy = there.accuracy(chosen.adapter.logits(there.features, there.rows))
+    answers = replace(answers, adapter=Adaptation(chosen, accuracy))
     if isinstance(chosen.adapter, ZeroShot):  # the cache has them
-        return replace(answers, adapter=chosen)
-    columns = {**answers.columns, "teacher_logits": Adapted(features, chosen.adapter)}
-    return replace(answers, columns=columns, adapter=chosen)
-
-
-def accuracy(materials: Materials, chosen: Chosen, judged: EvaluationSet, held_out: str) -> float:
-    """Of the adapted teacher on the held-out domain's in split, as zero-shot accuracy is told."""
-    there = judged.split(held_out, out=False)
-    rows = judged.rows[there]
-    features = _unit(materials.cache.rows_of("image_features")[rows, np.zeros(len(rows), int)])
-    return float((chosen.adapter.logits(features, rows).argmax(1) == judged.labels[there]).mean())
+        return answers
+    return replace(answers, columns={**answers.columns, "teacher_logits": Adapted(features, chosen.adapter)})
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,9 @@ def run(plan: Plan, results: Path) -> None:
         for rule in get_args(Rule):
             folder = one.key.soup_folder(results, rule)
             metrics = soups.cook(materials, cell, sources, pictures, rule, folder)
-            best = soups.by_validation(cell)[0].card["metrics"]["accuracy"]
+            best = soups.by_validation(cell)[0].card["metrics"]
             say(
-                f"{one.key.method}, {one.key.held_out} held out, trial {one.key.trial}: {rule} soup {metrics['accuracy']:.1%}, "
-                f"validation {metrics['validation']:.1%}; its best trial by validation {best:.1%}; in {folder}"
+                f"{one.key.method}, {one.key.held_out} held out, trial {one.key.trial}: {rule} soup of {len(cell)} of "
+                f"{len(plan.experiment.matrix.hparams)} seeds {metrics['accuracy']:.1%}, validation {metrics['validation']:.1%}; "
+                f"the best of them {best['accuracy']:.1%}, validation {best['validation']:.1%}; in {folder}"
             )

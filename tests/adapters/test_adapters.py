@@ -61,8 +61,7 @@ def test_of_a_sample_that_it_was_fitted_to_another_probe_answers():
     view = unit(inside.features + 0.1)  # of another view of it, too
     for row in (0, 17, 59):
         without = fold[:60] != fold[row]
-        part = Labelled(*(values[without] for values in vars(inside).values()))
-        alone = probe.fit(part, text, np.zeros(70, int), 0.1).weights[FOLDS]
+        alone = probe.weights(inside.part(without), text, 0.1)
         expected = SCALE * view[row] @ alone.T
         assert both.logits(view[[row]], np.array([row]))[0] == pytest.approx(expected, abs=1e-5)
     # What none was fitted to gets the answer of the one of all, whatever fold its picture is of.
@@ -122,6 +121,21 @@ def test_of_equals_zero_shot_is_chosen():
     assert choosing.choose(sure, sure, text, folds(60)).adapter is text
 
 
+def test_a_picture_that_stands_in_both_splits_chooses_nothing():
+    inside = made(apart=0.1)  # nothing but noise: only who has learnt the labels by heart knows them
+    both = choosing.choose(inside, inside.part(inside.rows < 50), start(), folds(60))
+    strangers = made(20, seed=5, apart=0.1)
+    strangers = Labelled(strangers.features, strangers.rows + 60, strangers.labels, strangers.domains)
+    joined = Labelled(
+        *(np.concatenate(pair) for pair in zip(vars(strangers).values(), vars(inside).values(), strict=True))
+    )
+    assert (
+        choosing.choose(inside, joined, start(), folds(80)).validation
+        == choosing.choose(inside, strangers, start(), folds(80)).validation
+    )
+    assert both.validation.keys() == {"zero_shot", "linear_probe", "tip_adapter"}
+
+
 def test_accuracy_is_the_mean_over_domains():
     labelled = Labelled(np.zeros((4, 1)), np.arange(4), np.array([0, 0, 0, 1]), np.array([0, 0, 0, 1]))
     assert labelled.accuracy(np.array([[1, 0], [1, 0], [0, 1], [1, 0]])) == pytest.approx((2 / 3 + 0) / 2)
@@ -136,15 +150,26 @@ def test_one_domain_an_absent_class_and_folds_without_samples():
 
 
 @pytest.mark.parametrize("k", [1, 7, 500])
-def test_agreement_is_the_share_of_the_nearest_others_with_the_label(k):
+def test_agreement_is_the_share_of_the_nearest_others_that_could_have_the_label(k):
     labelled = made(40, apart=0.5)
     labelled.rows[-1] = labelled.rows[0]  # one picture in two places
     cosines = labelled.features @ labelled.features.T
     for at, (share, said) in enumerate(zip(agreement(labelled, k), tally(labelled, k), strict=True)):
-        others = [key for key in np.argsort(-cosines[at]) if labelled.rows[key] != labelled.rows[at]][:k]
-        assert share == pytest.approx(np.mean(labelled.labels[others] == labelled.labels[at]))
-        assert said.tolist() == np.bincount(labelled.labels[others], minlength=CLASSES).tolist()
+        others = [key for key in np.argsort(-cosines[at]) if labelled.rows[key] != labelled.rows[at]]
+        alike = sum(labelled.labels[key] == labelled.labels[at] for key in others)
+        found = sum(labelled.labels[key] == labelled.labels[at] for key in others[:k])
+        assert share == pytest.approx(found / min(k, alike))
+        assert said.tolist() == np.bincount(labelled.labels[others[:k]], minlength=CLASSES).tolist()
 
 
-def test_a_sample_alone_has_no_agreement():
-    assert agreement(made(1)).tolist() == [0]
+def test_a_rare_label_is_borne_out_by_as_many_as_there_are_and_one_alone_is_not_in_doubt():
+    many = made(60, classes=2, apart=9.0)
+    rare = np.array([[0, 0, 0, 0, 1, 0.0], [0, 0, 0, 0, 1, 0.1], [0, 0, 0, 0, 0, 1.0]])
+    labelled = Labelled(
+        np.concatenate([many.features, unit(rare)]),
+        np.arange(63),
+        np.concatenate([many.labels, [2, 2, 3]]),
+        np.zeros(63, int),
+    )
+    assert agreement(labelled)[-3:].tolist() == [1, 1, 1]
+    assert agreement(made(1)).tolist() == [1]

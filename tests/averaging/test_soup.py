@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.averaging import soup
-from tests.conftest import change, ok, refused
+from tests.conftest import change, ok, refused, run_scmd
 
 RUNS = [{"w": torch.tensor([float(value)]), "seen": torch.tensor(value)} for value in (1, 5, 3)]
 
@@ -41,7 +41,7 @@ def test_soups_of_hyperparameter_seeds_are_written_and_reported(ready):
     change(ready, "experiment.yaml", matrix=matrix)
     ok("students", cwd=ready)
     told = ok("soups", cwd=ready)
-    assert "scmd, ink held out, trial 0: uniform soup " in told
+    assert "scmd, ink held out, trial 0: uniform soup of 3 of 3 seeds " in told
     trials = [ready / f"results/trials/small/ink/scmd/hparams-{seed}/trial-0" for seed in matrix["hparams"]]
     cards = [json.loads((folder / "card.json").read_text()) for folder in trials]
     order = sorted(range(3), key=lambda at: -cards[at]["metrics"]["validation"])
@@ -62,6 +62,16 @@ def test_soups_of_hyperparameter_seeds_are_written_and_reported(ready):
     page = ok("report", cwd=ready)
     assert "## Soups" in page
     assert "| ink, scmd | " in page
+    # A soup that is not whole says nothing, and no trial that is not what its card says goes into one.
+    (ready / "results/soups/small/ink/scmd/greedy/trial-0/card.json").write_text("{")
+    done = run_scmd("report", cwd=ready)
+    assert "greedy/trial-0: not a whole soup, and left out; `scmd soups` makes it anew" in done.stderr
+    assert "## Soups" in done.stdout
+    damaged = trials[1] / "student.safetensors"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert f"{damaged.relative_to(ready)}: not the file that the card beside it is of" in refused("soups", cwd=ready)
+    damaged.write_bytes(whole)
     # Of other trials than those that stand, a soup says nothing.
     shutil.rmtree(trials[2])
     assert "## Soups" not in ok("report", cwd=ready)

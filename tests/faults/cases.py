@@ -19,7 +19,7 @@ import numpy as np
 from pipeline import cli
 from pipeline.cache import ledger, lock, reader, verify
 from pipeline.cache.files import sha256
-from pipeline.cache.layout import HEAD_FILES, VIEW_ARRAYS, chunk_path, place_of
+from pipeline.cache.layout import VIEW_ARRAYS, chunk_path, is_head_file, place_of
 from pipeline.errors import CacheError
 from tests.conftest import files
 from tests.faults import crash, disk, reading, scenes, shim, small
@@ -477,7 +477,7 @@ def _sign(folder: Path, names: np.ndarray) -> list[str]:
     written = []
     for path in (str(name) for name in names if not str(name).startswith("ledger/")):
         place = place_of(path)
-        name = ledger.name_of(place[1]) if place else ledger.HEAD if path in HEAD_FILES else None
+        name = ledger.name_of(place[1]) if place else ledger.HEAD if is_head_file(path) else None
         if name is None:
             continue
         try:

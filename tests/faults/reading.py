@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.cache import ledger, reader
 from pipeline.cache.files import read_file
-from pipeline.cache.layout import TEXT, VIEW_ARRAYS
+from pipeline.cache.layout import VIEW_ARRAYS
 from pipeline.errors import CacheError
 from tests.faults import scenes, shim
 from tests.faults.scenes import Scene, Verdict
@@ -60,7 +60,7 @@ def read(folder: Path) -> Content:
 
 def _content(cache: reader.TeacherCache) -> Content:
     columns = {array: cache.column(array) for array in VIEW_ARRAYS}
-    return cache.identity_digest, {**columns, TEXT: cache.read_text_embeddings()}
+    return cache.identity_digest, {**columns, **cache.read_prompts()}
 
 
 @contextmanager

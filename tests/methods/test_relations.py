@@ -8,7 +8,7 @@ import torch
 
 from pipeline.batches import Batch, Outputs
 from pipeline.errors import ConfigError
-from pipeline.methods import parse
+from pipeline.methods import parse, templates
 from pipeline.methods.darkrank import log_probability
 from pipeline.methods.locality import affinities
 from tests.small_outputs import CLASSES, EMBEDDING, LABELS, WIDTH, cross_entropies, made, numbers, said, softmax, unit
@@ -197,7 +197,7 @@ def test_rise_compares_with_the_mean_text_and_with_the_sources_texts_of_the_own_
     t, z = softmax(numbers(teacher) / 2), softmax(numbers(outputs.logits) / 2)
     expected = {
         "distillation": 0.9 * 4 * (t * np.log(t / z)).sum(1).mean(),
-        "cross_entropy": 0.1 * cross_entropies(outputs.logits, LABELS).mean(),
+        "classification": 0.1 * cross_entropies(outputs.logits, LABELS).mean(),
         "absolute": 0.5 * (1 - (e * own).sum(1)).mean(),
         "relative": 0.5 * 10 * ((p - q) ** 2).mean(),
     }
@@ -205,9 +205,12 @@ def test_rise_compares_with_the_mean_text_and_with_the_sources_texts_of_the_own_
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected, rel=1e-4)
 
 
-def test_rise_refuses_a_single_anchor_and_stands_one_sample():
-    with pytest.raises(ConfigError, match="shares among one anchor say nothing"):
-        parse("rise", {"anchors": ["a photo of a {}"]}, "rise")
+def test_rise_refuses_a_single_anchor_and_a_text_without_a_class_and_stands_one_sample():
+    for anchors in (["a photo of a {}"], ["a {domain} of a {}"]):
+        with pytest.raises(ConfigError, match="compares with texts of several domains, and here is 1"):
+            templates("rise", parse("rise", {"anchors": anchors}, "rise"), ["a"])
+    with pytest.raises(ConfigError, match=r"'photo' must hold one \{\} where the class name goes"):
+        parse("rise", {"prompts": ["photo"]}, "rise")
     outputs = said(1)
     terms = made("rise").terms(outputs, Batch(labels=LABELS[:1], teacher_logits=torch.zeros(1, CLASSES)))
     assert all(torch.isfinite(term) for term in terms.values())

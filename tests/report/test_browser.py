@@ -29,14 +29,17 @@ def short_job(tmp_path_factory):
         icons = pq.read_table(ROOT / "pipeline/data/icons.parquet")
         pq.write_table(icons.take(list(range(0, len(icons), 3))), folder / "icons.parquet")
         for name, values in {
-            "experiment.yaml": {"images": "icons.parquet"},
+            "experiment.yaml": {
+                "images": "icons.parquet",
+                "matrix": {"held_out": ["solid", "freehand"], "method": ["erm", "kd", "scmd"], "trial": [0]},
+            },
             "datasets/icons.yaml": {
                 "root": "icons.parquet",
                 "domains": ["solid", "freehand", "pixel"],
                 "expected": None,
             },
             "teachers/icons.yaml": {"views": 2},
-            "students/resnet10t.yaml": {"steps": 4, "evaluate_every": 4, "batch": 4},
+            "students/resnet10t-400.yaml": {"steps": 4, "evaluate_every": 4, "batch": 4},
         }.items():
             path = folder / "configs" / name
             path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **values}))

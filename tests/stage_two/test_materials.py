@@ -58,10 +58,10 @@ def test_another_cache_is_another_material(opened):
     samples = table.read(plan.samples_folder)
     again = gather("toy", samples, plan.cache_folder, plan.teacher, 24)
     assert made_from(again, one) == made_from(materials, one)
-    attributes = materials.cache.attributes.model_copy(update={"identity_digest": "0" * 64})
-    assert made_from(replace(materials, cache=replace(materials.cache, attributes=attributes)), one) != made_from(
-        materials, one
-    )
+    for changed, same in (({"normalisation": "imagenet"}, False), ({"further_templates": ["the {}"]}, True)):
+        attributes = materials.cache.attributes.model_copy(update={"identity": {**materials.cache.identity, **changed}})
+        other = replace(materials, cache=replace(materials.cache, attributes=attributes))
+        assert (made_from(other, one) == made_from(materials, one)) is same
 
 
 def test_a_card_that_lacks_a_setting_is_of_its_default_and_of_no_other_value(opened):

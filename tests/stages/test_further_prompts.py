@@ -79,7 +79,7 @@ def test_without_them_again_the_cache_is_what_it_was(further):
 def test_a_method_that_reads_them_says_which_are_lacking_and_then_trains(further):
     change(further, "experiment.yaml", methods=RISE, matrix={"held_out": ["ink"], "method": ["rise"], "trial": [0]})
     change(further, "teachers/tiny.yaml", further_templates=FURTHER[:2])
-    lacking = json.dumps([FURTHER[3]])
+    lacking = json.dumps([*FURTHER[:2], FURTHER[3]])
     for command in (("teacher",), ("students",)):
         told = refused(*command, cwd=further)
         wanted = f"which needs no image for it: `further_templates: {lacking}`"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from pipeline import training
 from pipeline.cache import reader
 from pipeline.experiment import places
 from pipeline.experiment.places import DEFAULT
@@ -58,8 +59,9 @@ def test_labels_of_the_held_out_domain_change_nothing(adapted, monkeypatch):
     everywhere = (np.repeat(judged.rows, 3), np.tile(np.arange(3), len(judged.rows)))
     for labels, same in ((permuted, True), (source_permuted, False)):
         _, two = answered(labels)
-        assert (one.adapter.validation == two.adapter.validation) is same
-        assert np.array_equal(one.of_samples["agreement"], two.of_samples["agreement"]) is same
+        assert (one.adapter.chosen.validation == two.adapter.chosen.validation) is same
+        if same:  # so few pictures are all neighbours, whatever they are called
+            assert np.array_equal(one.of_samples["agreement"], two.of_samples["agreement"])
         logits = [answers.columns["teacher_logits"][everywhere] for answers in (one, two)]
         assert np.array_equal(*logits) is same
 
@@ -100,7 +102,24 @@ def test_a_method_that_reads_no_logits_fits_nothing(adapted):
     change(
         adapted, "experiment.yaml", methods={"erm": {}}, matrix={"held_out": ["ink"], "method": ["erm"], "trial": [0]}
     )
-    assert "the teacher's logits are by" not in ok("student", "--held-out", "ink", "--method", "erm", cwd=adapted)
+    assert "the teacher's logits are by" not in ok("students", cwd=adapted)
+    # And so it is the same trial without.
+    change(adapted, "students/small.yaml", teacher_logits="zero_shot")
+    assert "1 of 1 trials are current" in ok("students", cwd=adapted)
+
+
+def test_a_finished_trial_is_kept_though_the_cache_is_gone_by_then(adapted, monkeypatch):
+    monkeypatch.chdir(adapted)
+    train = training.train
+
+    def and_then_the_cache_is_gone(*arguments):
+        answered = train(*arguments)
+        (adapted / "cache/toy/tiny").rename(adapted / "elsewhere")
+        return answered
+
+    monkeypatch.setattr(training, "train", and_then_the_cache_is_gone)
+    ok(*TRIAL, cwd=adapted)
+    assert json.loads((adapted / FOLDER / "card.json").read_text())["adapter"]["accuracy"] >= 0
 
 
 def test_adapted_logits_of_a_view_are_those_of_its_features(adapted, monkeypatch):
@@ -110,7 +129,7 @@ def test_adapted_logits_of_a_view_are_those_of_its_features(adapted, monkeypatch
     features = cache.column("image_features").astype(np.float64)
     rows, views = judged.rows[:7], np.array([0, 1, 2, 0, 1, 2, 1])
     unit = features[rows, views] / np.linalg.norm(features[rows, views], axis=1, keepdims=True)
-    expected = answers.adapter.adapter.logits(unit, rows)
+    expected = answers.adapter.chosen.adapter.logits(unit, rows)
     assert answers.columns["teacher_logits"][rows, views] == pytest.approx(expected, rel=1e-6)
 
 
@@ -122,12 +141,20 @@ def test_doubtful_labels_are_listed_worst_first_and_written(ready):
     assert shares == sorted(shares)
     assert all("; its neighbours: " in line for line in lines)
     keys = (ready / "doubt.txt").read_text().splitlines()
-    assert len(keys) == len(lines) > 0
-    assert sorted(line.split()[1] for line in lines) == keys
-    assert f"{len(lines)} of 36 labels are those of less than 1 of their 5 nearest" in listed.stderr
-    without = run_scmd("cache", "doubtful", "--below", "1", "--held-out", "ink", cwd=ready)
-    assert "of 24 labels" in without.stderr
-    assert "(ink, " not in without.stdout
+    assert sorted(line.split()[1] for line in lines) == keys != []
+    # What the experiment holds out has no part in it.
+    assert f"{len(lines)} of 24 labels are those of less than 1 of their nearest (up to 5)" in listed.stderr
+    assert "(ink, " not in listed.stdout
+
+
+def test_no_list_chooses_what_students_are_judged_by(ready):
+    doubtful = ("cache", "doubtful", "--below", "1", "--exclude", "doubt.txt")
+    told = refused(*doubtful, "--held-out", "clay", cwd=ready)
+    assert "of domains that the experiment holds out" in told
+    change(ready, "experiment.yaml", matrix={"held_out": ["clay", "ink", "neon"], "method": ["erm"], "trial": [0]})
+    assert "would flatter every student; nothing is written" in refused(*doubtful, cwd=ready)
+    assert "of 36 labels" in run_scmd("cache", "doubtful", cwd=ready).stderr
+    assert not (ready / "doubt.txt").exists()
 
 
 def test_a_domain_that_is_not_there_is_named(ready):

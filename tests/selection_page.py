@@ -1,0 +1,73 @@
+"""`docs/selection.md`: its text, and the map from `docs/studies/selection.parquet`; `python -m tests.selection_page` writes it.
+
+The trials are those of `configs/selection-*.yaml`; `tests.studies` collects them; a test holds the page.
+"""
+
+import math
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline.report.accuracies import MARK
+from pipeline.report.table import cell
+from tests.conftest import ROOT
+
+PAGE = ROOT / "docs/selection.md"
+TRIALS = ROOT / "docs/studies/selection.parquet"
+BEGIN, END = "<!-- map: python -m tests.selection_page -->\n", "<!-- end of the map -->\n"
+WITHOUT = {"kd": "none (`kd`)", "whole": "none (`scmd` on whole batches)"}
+SHARES = {"p10": 0.1, "p20": 0.2, "p35": 0.35, "p50": 0.5}
+RULES = {"paper": "the paper's rule", "safest": "the safest"}
+
+
+def rows(trials: list[dict], steps: int, styles: list[str]) -> list[str]:
+    """Of one length: what learns from whole batches, then each share by each rule."""
+
+    def cells(method: str) -> list[str]:
+        here = [one for one in trials if one["steps"] == steps and one["method"] == method]
+        of_each = [[one for one in here if one["held_out"] == style] for style in styles]
+        accuracies = [
+            cell([one["accuracy"] for one in some], collapsed=any(one["collapsed"] for one in some)) for some in of_each
+        ]
+        chosen = [one["validation"] for one in here]
+        return [
+            *(str(one or "–") for one in accuracies),
+            f"{100 * math.fsum(chosen) / len(chosen):.1f}" if chosen else "–",
+        ]
+
+    lines = [f"| {steps:,} | {name} | – | {' | '.join(cells(method))} |" for method, name in WITHOUT.items()]
+    for share, p in SHARES.items():
+        for rule, name in RULES.items():
+            lines.append(f"| | {p} | {name} | {' | '.join(cells(f'{rule}_{share}'))} |")
+    return lines
+
+
+def table(file: Path = TRIALS) -> str:
+    """Markdown: length × share × rule, accuracy on each held-out style and mean validation accuracy."""
+    trials = pq.read_table(file).to_pylist()
+    styles = sorted({one["held_out"] for one in trials}, reverse=True)
+    lines = [
+        f"| steps | p | selection | {' | '.join(f'{style} held out' for style in styles)} | validation |",
+        f"|---|---|---|{'---|' * (len(styles) + 1)}",
+    ]
+    for steps in sorted({one["steps"] for one in trials}):
+        lines += rows(trials, steps, styles)
+    machines = sorted({one["machine"] for one in trials})
+    said = [
+        "",
+        f"{len(trials)} trials: accuracy in % on the held-out domain's in split, mean ± standard error (number of trials);",
+        "validation is the mean accuracy on the sources' out splits over all trials of a row.",
+        f"{MARK} a trial collapsed. On {'; '.join(machines)}.",
+    ]
+    return "\n".join([*lines, *said, ""])
+
+
+def page() -> str:
+    """The page as it stands, with the map of the trials that there are."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    _, after = rest.split(END)
+    return before + BEGIN + table() + END + after
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
