@@ -39,7 +39,7 @@ def told(name: str) -> None:
 
 def read_by(method: type[Method]) -> list[str]:
     """What it needs of a batch besides pictures and labels, and of the cache besides that."""
-    return [*sorted(method.needs), *(["prompts"] if method.templates(method.Settings(), ("a",)) else [])]
+    return [*sorted(method.needs), *(["prompts"] if method.templates(method.Settings(), ("a", "b")) else [])]
 
 
 def said(method: type[Method]) -> list[str]:
