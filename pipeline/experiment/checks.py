@@ -1,7 +1,7 @@
 """Checks that join an experiment's settings with the data: refused before the first step, or said."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.errors import ConfigError, InputError
 from pipeline.methods.settings import MethodSettings
@@ -9,6 +9,7 @@ from pipeline.samples.splits import is_out
 from pipeline.samples.table import Samples
 from pipeline.selection.schedule import Schedule, kept
 from pipeline.student.backbone import size_arguments
+from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 
 # Below these the selector starves: a trial of 440 steps with 12 images kept fell from 66 % (KD) to 38 %.
@@ -19,14 +20,15 @@ FEW_STEPS, FEW_KEPT = 800, 16
 MOST_TIMES = 10
 
 
-def require_batch(student: StudentSettings, samples: Samples, held_out: str) -> None:
-    """Raises ConfigError for a `batch` that draws every image of a source domain over and over."""
-    for domain in samples.domains:
-        count = sum(row.domain == domain for row in samples.rows)
-        if domain != held_out and student.batch > MOST_TIMES * count:
+def require_batch(student: StudentSettings, images: Mapping[str, int], key: TrialKey) -> None:
+    """Raises ConfigError for a `batch` that draws every image of a source domain over and over. `images` counts those of each."""
+    for domain, count in images.items():
+        if domain != key.held_out and student.batch > MOST_TIMES * count:
+            drawn = f", which hyperparameter seed {key.hparams_seed} draws," if key.hparams_seed else ""
+            remedy = "leave that seed out" if key.hparams_seed else "set a smaller one"
             raise ConfigError(
-                f"`batch: {student.batch}` of the student's configuration counts images of each source domain, and "
-                f"`{domain}` has {count}; set a smaller one"
+                f"`batch: {student.batch}`{drawn} of the student's configuration counts images of each source domain, and "
+                f"`{domain}` has {count}; {remedy}"
             )
 
 

@@ -7,8 +7,10 @@ import torch
 
 from pipeline import methods
 from pipeline.errors import InputError, is_out_of_memory, reason
+from pipeline.experiment import draws
 from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
 from pipeline.experiment.places import Plan
+from pipeline.methods import METHODS
 from pipeline.samples import table
 from pipeline.samples.table import Samples
 from pipeline.student.building import build
@@ -27,15 +29,24 @@ def rehearse(plan: Plan, results: Path | None) -> None:
         samples = table.read(plan.samples_folder)
         for held_out in matrix.held_out:
             samples.require_domain(held_out)
-            require_batch(plan.student, samples, held_out)
             for trial in matrix.trial:
                 require_splits(plan.student, samples, held_out, trial)
+        _require_batches(plan, samples)
         for method in matrix.method:
             require_pair(plan.student, experiment.method(method)[1], len(samples.domains) - 1)
         require_prompts(plan.teacher.templates, plan.teacher.further_templates, _prompts(plan, samples))
     for method in matrix.method:
         require_scoring(plan.student, experiment.method(method)[1], experiment.pixels.size)
     try_a_step(plan.student.model, experiment.pixels.size)
+
+
+def _require_batches(plan: Plan, samples: Samples) -> None:
+    """Of every trial, by its own hyperparameters."""
+    images = samples.count()
+    for key in plan.experiment.trials():
+        method, settings = plan.experiment.method(key.method)
+        _, student = draws.drawn(key, METHODS[method], settings, plan.student, plan.experiment.dataset)
+        require_batch(student, images, key)
 
 
 def _prompts(plan: Plan, samples: Samples) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The samples table and the quarantine list: records, and their Parquet files."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,11 @@ class Samples:
         if held_out not in self.domains:
             there = ", ".join(self.domains)
             raise ConfigError(f"held-out domain `{held_out}` is not in the data set (its domains: {there})")
+
+    def count(self) -> dict[str, int]:
+        """How many there are of each domain."""
+        counts = Counter(row.domain for row in self.rows)
+        return {domain: counts[domain] for domain in self.domains}
 
     def unique(self) -> list[Sample]:
         """One sample an id, in order of first appearance."""

@@ -31,7 +31,7 @@ def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
     """The domains to learn from. Raises ConfigError or InputError where the assignment is impossible with this data."""
     samples, held_out = materials.samples, assignment.key.held_out
     samples.require_domain(held_out)
-    require_batch(assignment.student, samples, held_out)
+    require_batch(assignment.student, samples.count(), assignment.key)
     require_splits(assignment.student, samples, held_out, assignment.key.trial)
     sources = [name for name in samples.domains if name != held_out]
     require_pair(assignment.student, assignment.settings, len(sources))

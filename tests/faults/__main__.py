@@ -98,7 +98,7 @@ def _starved(room: Path) -> Iterator[Verdict]:
 
 
 def _repaired(room: Path, seed: int) -> Iterator[Verdict]:
-    return live.repaired(_project(room), np.random.default_rng(seed))
+    return live.repaired(_project(room), 1, np.random.default_rng(seed))
 
 
 def _trials(room: Path, name: str, count: int, seed: int) -> Iterator[Verdict]:

@@ -5,6 +5,7 @@ A case yields `None` for a fault that was survived or refused, and a sentence fo
 
 import io
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -70,13 +71,15 @@ def torn(scene: Scene, room: Path, random: np.random.Generator) -> Iterator[Verd
     A cut chunk is named and computed again; with a cut head or ledger, building may be refused instead.
     """
     names = [name for name in scene.whole if not name.endswith(".lock")]
+    finished = scene.prepare(room / "finished" / "cache")
+    scene.work(finished)
     for name in names:
         size = len(scene.whole[name])
         for cut in sorted({0, 1, 4095, 4096, size - 1, int(random.integers(0, size))}):
             if cut >= size:
                 continue
-            folder = scene.prepare(room / "torn" / name.replace("/", "_") / str(cut) / "cache")
-            scene.work(folder)
+            folder = room / "torn" / name.replace("/", "_") / str(cut) / "cache"
+            shutil.copytree(finished.parent, folder.parent)
             path = folder.parent / name
             path.write_bytes(scene.whole[name][:cut])
             if not any(fault.path == path.relative_to(folder).as_posix() for fault in verify.faults(folder)):

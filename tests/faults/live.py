@@ -69,13 +69,13 @@ def starved(project: Path, count: int) -> Iterator[Verdict]:
         )
 
 
-def repaired(project: Path, random: np.random.Generator) -> Iterator[Verdict]:
-    """Case 10: a bit of every file of a cache flipped in turn; `scmd cache repair` must bring its bytes back."""
+def repaired(project: Path, every: int, random: np.random.Generator) -> Iterator[Verdict]:
+    """Case 10: a bit of every so many-th file of a cache flipped in turn; `scmd cache repair` must bring its bytes back."""
     code, said = _finished(project, TEACHER)
     assert code == 0, said
     whole = files(project / CACHE)
     with chdir(project):
-        for path, data in whole.items():
+        for path, data in list(whole.items())[::every]:
             changed, bit = bytearray(data), int(random.integers(0, 8 * len(data)))
             changed[bit >> 3] ^= 1 << (bit & 7)
             (CACHE / path).write_bytes(changed)

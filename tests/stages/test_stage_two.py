@@ -165,6 +165,7 @@ def test_the_card_says_what_one_needs_to_use_the_student(trained):
         "version": 1,
         "hard_fraction": 0.5,
         "select": "hardest",
+        "least_agreement": 0.1,
         "full_batch_fraction": 0.25,
         "select_from": 0.0,
         "anneal": 0.0,
