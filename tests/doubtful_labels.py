@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipeline.adapters.agreement import agreement
-from pipeline.adapters.labelled import Labelled
 from pipeline.cache import reader
 from pipeline.queries.features import features
 from pipeline.samples import table
+from pipeline.stages.doubtful import labelled_of
 from tests.conftest import ROOT, ok
 
 HELD_OUT, SWAPPED = "solid", 0.1
@@ -73,9 +73,7 @@ def found(folder: Path, swapped: set[int]) -> list[str]:
     cache = reader.open_complete(folder / "cache/noisy/icons")
     all_of_them = features(cache, table.read(folder / "cache/noisy"))
     known = all_of_them.part(all_of_them.values("domain") != HELD_OUT)
-    _, pictures = np.unique(known.values("id"), return_inverse=True)
-    labelled = Labelled(known.rows.astype(np.float64), pictures, known.values("label"), known.values("domain"))
-    shares = agreement(labelled)
+    shares = agreement(labelled_of(known))
     wrong = np.array([int(sample.key.split("#")[1]) in swapped for sample in known.samples])
     lines = [f"{wrong.sum()} of {len(wrong)} labels are swapped"]
     for below in (0.05, 0.1, 0.15, 0.2, 0.3):

@@ -11,9 +11,14 @@ NEIGHBOURS = 20
 def agreement(labelled: Labelled, k: int = NEIGHBOURS) -> np.ndarray:
     """(n,) from 0 to 1: of the k nearest others the share that has the label, of a rare label of as many as there are; 1 for a
     sample that no other bears out or contradicts."""
+    return borne_out(labelled, tally(labelled, k), k)
+
+
+def borne_out(labelled: Labelled, said: np.ndarray, k: int) -> np.ndarray:
+    """(n,) the agreement, from what the k nearest say (`tally`)."""
     alike = _others_alike(labelled)
-    said = tally(labelled, k)[np.arange(len(alike)), labelled.labels]
-    return np.asarray(np.where(alike > 0, said / np.minimum(np.maximum(alike, 1), k), 1.0))
+    own = said[np.arange(len(alike)), labelled.labels]
+    return np.asarray(np.where(alike > 0, own / np.minimum(np.maximum(alike, 1), k), 1.0))
 
 
 def tally(labelled: Labelled, k: int) -> np.ndarray:

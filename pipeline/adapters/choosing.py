@@ -1,7 +1,8 @@
 """Zero-shot, linear probe or Tip-Adapter: fitted to the sources' in splits, the one that names their out splits best."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -26,11 +27,11 @@ class Chosen:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A kind of adapter with its numbers, and how well it names the out splits."""
+    """A kind of adapter, how well it names the out splits, and how it is made."""
 
     kind: str
-    numbers: tuple[float, ...]
     accuracy: float
+    made: Callable[[], Adapter]
 
 
 def choose(inside: Labelled, outside: Labelled, start: ZeroShot, fold: np.ndarray) -> Chosen:
@@ -38,32 +39,23 @@ def choose(inside: Labelled, outside: Labelled, start: ZeroShot, fold: np.ndarra
     both splits no one is asked: what was fitted to it knows its label."""
     fresh = outside.part(~np.isin(outside.rows, inside.rows))
     judged = fresh if len(fresh.rows) else outside
-    found = list(_candidates(inside, judged, start))
+    found = list(_candidates(inside, judged, start, fold))
     best = max(found, key=lambda one: one.accuracy)
     validation: dict[str, float] = {}
     for one in found:
         validation[one.kind] = max(one.accuracy, validation.get(one.kind, 0.0))
-    return Chosen(_adapter(best, inside, start, fold), validation)
+    return Chosen(best.made(), validation)
 
 
-def _candidates(inside: Labelled, judged: Labelled, start: ZeroShot) -> Iterator[_Candidate]:
+def _candidates(inside: Labelled, judged: Labelled, start: ZeroShot, fold: np.ndarray) -> Iterator[_Candidate]:
     plain = start.logits(judged.features, judged.rows)
-    yield _Candidate(start.name, (), judged.accuracy(plain))
+    yield _Candidate(start.name, judged.accuracy(plain), lambda: start)
     for strength in track(STRENGTHS, len(STRENGTHS), "fitting probes"):
-        answers = judged.features @ probe.weights(inside, start, strength).T
-        yield _Candidate(probe.Probe.name, (strength,), judged.accuracy(answers))
+        weights = probe.weights(inside, start, strength)
+        accuracy = judged.accuracy(judged.features @ weights.T)
+        yield _Candidate(probe.Probe.name, accuracy, partial(probe.in_folds, inside, start, fold, strength, weights))
     others = Known.of(inside.features, inside.rows).nearest(judged.features, judged.rows, KEYS)
     for alpha in ALPHAS:
         for beta in BETAS:
-            answers = with_keys(plain, others, inside.labels, alpha, beta)
-            yield _Candidate(TipAdapter.name, (alpha, beta), judged.accuracy(answers))
-
-
-def _adapter(best: _Candidate, inside: Labelled, start: ZeroShot, fold: np.ndarray) -> Adapter:
-    if best.kind == start.name:
-        return start
-    if best.kind == TipAdapter.name:
-        alpha, beta = best.numbers
-        return TipAdapter(inside, start, alpha, beta)
-    (strength,) = best.numbers
-    return probe.fit(inside, start, fold, strength)
+            accuracy = judged.accuracy(with_keys(plain, others, inside.labels, alpha, beta))
+            yield _Candidate(TipAdapter.name, accuracy, partial(TipAdapter, inside, start, alpha, beta))

@@ -51,11 +51,16 @@ class Probe:
 
 def fit(inside: Labelled, start: ZeroShot, fold: np.ndarray, strength: float) -> Probe:
     """`fold` (N,) is that of every row of the cache, below FOLDS; it counts for those of `inside` alone."""
+    return in_folds(inside, start, fold, strength, weights(inside, start, strength))
+
+
+def in_folds(inside: Labelled, start: ZeroShot, fold: np.ndarray, strength: float, of_all: np.ndarray) -> Probe:
+    """`fit` for whom the weights `of_all` (C, D) are there already."""
     own = fold[inside.rows]
-    parts = [inside.part(own != one) for one in range(FOLDS)] + [inside]
+    others = [weights(inside.part(own != one), start, strength) for one in range(FOLDS)]
     asked = np.full(len(fold), FOLDS)
     asked[inside.rows] = own
-    return Probe(np.stack([weights(part, start, strength) for part in parts]), asked, start.scale, strength)
+    return Probe(np.stack([*others, of_all]), asked, start.scale, strength)
 
 
 def weights(inside: Labelled, start: ZeroShot, strength: float) -> np.ndarray:

@@ -1,5 +1,6 @@
 """One trial, from its materials to its files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def run(
     torch.use_deterministic_algorithms(trial.device.type == "cpu")
     files.require_room_for(folder, trial.averaging.model.state_dict())
     answered = training.train(trial, learnt_from, judged, lambda now: checkpoints.keep(now, folder, expected))
-    metrics = leave(materials, assignment, trial, answers, judged, answered, folder)
+    metrics = leave(materials, assignment, trial, answers, judged, answered, folder, expected)
     checkpoints.remove(folder)
     return metrics
 
@@ -68,16 +69,16 @@ def leave(
     judged: EvaluationSet,
     answered: Predictions,
     folder: Path,
-    **more: Any,
+    made: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Writes what a trial has chosen, with a card that says what it is and, in `more`, what else there is to say; returns its
-    metrics, times among them."""
+    """Writes what a trial has chosen, with a card that says of what it was `made`, and how it does; returns its metrics, times
+    among them."""
     key, backbone = assignment.key, assignment.student.model.backbone
     assert trial.chosen is not None
     times = {name: round(getattr(trial, name), 1) for name in files.TIMES}
     metrics = _metrics(trial, judged, answers.zero_shot, key)
     card = {
-        **made_from(materials, assignment),
+        **made,
         "classes": list(materials.samples.classes),
         "domains": list(materials.samples.domains),
         "teacher": _teacher(materials),
@@ -87,7 +88,6 @@ def leave(
         "made_with": {**versions(trial.device, LIBRARIES), **trial.compute.told()},
         "metrics": metrics,
         "accuracies": trial.chosen.evaluation.accuracies,
-        **more,
     }
     files.write_or_spare(
         folder,

@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation import EvaluationSet
 from pipeline.results import validation
 from pipeline.stage_two import data, running
-from pipeline.stage_two.materials import Assignment, Materials
+from pipeline.stage_two.materials import Assignment, Materials, made_from
 from pipeline.teacher.settings import digest
 from pipeline.training_set import TrainingSet
 from pipeline.trials import files
@@ -81,7 +81,8 @@ def cook(
         "of": sorted(each.card["weights_sha256"] for each in ordered),
     }
     answered = training.answer(trial, judged)
-    return running.leave(materials, one, trial, answers, judged, answered, folder, soup=said)
+    made = {**made_from(materials, one), "soup": said}
+    return running.leave(materials, one, trial, answers, judged, answered, folder, made)
 
 
 def _validated(trial: Trial, mixed: Weights, learnt_from: TrainingSet, judged: EvaluationSet) -> float:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.adapters.agreement import agreement, tally
+from pipeline.adapters.agreement import borne_out, tally
 from pipeline.adapters.labelled import Labelled
 from pipeline.errors import InputError
 from pipeline.experiment.places import Plan
@@ -26,8 +26,9 @@ def listed(plan: Plan, held_out: str | None, k: int, below: float, exclude: Path
     known = asked.features.part(~np.isin(asked.features.values("domain"), _left_out(plan, asked.samples, held_out)))
     if len(known.samples) < 2:
         raise InputError("a label is borne out by other samples, and here are none; leave out no domain, or another")
-    labelled = _labelled(known)
-    shares, said = agreement(labelled, k), tally(labelled, k)
+    labelled = labelled_of(known)
+    said = tally(labelled, k)
+    shares = borne_out(labelled, said, k)
     doubtful = [at for at in np.argsort(shares, kind="stable").tolist() if shares[at] < below]
     for at in doubtful:
         other = asked.samples.classes[said[at].argmax()]
@@ -55,6 +56,7 @@ def _write(plan: Plan, found: list[Sample], exclude: Path) -> None:
     say(f"{len(keys)} keys in {exclude}: look at them, and name it as `exclude` in the data set's configuration")
 
 
-def _labelled(known: Features) -> Labelled:
+def labelled_of(known: Features) -> Labelled:
+    """Samples with their labels, whose `rows` number the pictures."""
     _, pictures = np.unique(known.values("id"), return_inverse=True)
     return Labelled(known.rows.astype(np.float64), pictures, known.values("label"), known.values("domain"))
