@@ -1,6 +1,7 @@
-"""`docs/selection.md`: its text, and the map from `docs/studies/selection.parquet`; `python -m tests.selection_page` writes it.
+"""`docs/selection.md`: its text, and the map from `docs/studies/selection.parquet`; `python -m tests.studies.selection_page` writes
+it.
 
-The trials are those of `configs/selection-*.yaml`; `tests.studies` collects them; a test holds the page.
+The trials are those of `configs/selection-*.yaml`; `tests.studies.collecting` collects them; a test holds the page.
 """
 
 import math
@@ -14,7 +15,7 @@ from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/selection.md"
 TRIALS = ROOT / "docs/studies/selection.parquet"
-BEGIN, END = "<!-- map: python -m tests.selection_page -->\n", "<!-- end of the map -->\n"
+BEGIN, END = "<!-- map: python -m tests.studies.selection_page -->\n", "<!-- end of the map -->\n"
 WITHOUT = {"kd": "none (`kd`)", "whole": "none (`scmd` on whole batches)"}
 SHARES = {"p10": 0.1, "p20": 0.2, "p35": 0.35, "p50": 0.5}
 RULES = {"paper": "the paper's rule", "safest": "the safest"}

@@ -1,6 +1,6 @@
 """Trials of a study → one small Parquet that pages are made from.
 
-`python -m tests.studies docs/studies/selection.parquet results/selection-400 results/selection-800 results/selection-1600`
+`python -m tests.studies.collecting docs/studies/selection.parquet results/selection-400 results/selection-800 results/selection-1600`
 """
 
 import json
