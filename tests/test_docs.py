@@ -160,7 +160,7 @@ def test_own_images_and_then_the_quickstart_run_as_they_stand(installed, photos,
 
 
 def test_the_page_of_figures_is_that_of_the_files():
-    """`python -m tests.performance_page`, `tests.scaling_page`, `tests.methods_page` and `tests.studies.selection_page` write them."""
+    """`python -m tests.performance_page` and its like write them."""
     for written in (performance_page, scaling_page, methods_page, selection_page):
         assert written.PAGE.read_text(encoding="utf-8") == written.page()
 

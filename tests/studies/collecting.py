@@ -1,17 +1,29 @@
-"""Trials of a study → one small Parquet that pages are made from.
+"""Trials of studies → one small Parquet that pages are made from.
 
-`python -m tests.studies.collecting docs/studies/selection.parquet results/selection-400 results/selection-800 results/selection-1600`
+`python -m tests.studies.collecting docs/studies/selection.parquet configs/selection-400.yaml configs/selection-800.yaml` reads
+the trials of each experiment from `results/` and its name, and adds them to those that the file has.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import journal
+from pipeline.cache import reader
+from pipeline.experiment import places
+from pipeline.experiment.places import Plan
+from pipeline.samples import table
+from pipeline.trials import predictions
+from pipeline.trials.key import TrialKey
+from pipeline.trials.predictions import Answers
+from tests.studies.alignment import alignments, threshold
 
+KEY = ("student", "held_out", "method", "hparams_seed", "trial")
 METRICS = ("accuracy", "validation", "teacher_zero_shot", "step", "images_drawn", "images_learnt_from", "collapsed")
 STUDENT = ("steps", "batch")
 
@@ -21,33 +33,71 @@ def machines(results: Path) -> dict[str, str]:
     return {trial: one.machine for one in journal.read(results) for trial in one.trials}
 
 
-def rows(results: Path) -> list[dict]:
-    """A row a finished trial: its key, what of its student decides the table, its metrics and where it ran."""
-    where, found = machines(results), []
+def aligned(plan: Plan) -> np.ndarray:
+    """(samples,) alignments of clean pictures and their true classes, in the order of the samples table."""
+    samples, cache = table.read(plan.samples_folder), reader.open_complete(plan.cache_folder)
+    row_of = {row.id: at for at, row in enumerate(cache.rows)}
+    rows = [row_of[one.id] for one in samples.rows]
+    labels = np.array([one.label for one in samples.rows])
+    return alignments(cache.clean_features()[rows], cache.read_text_embeddings(), labels)
+
+
+def told_apart(answers: Answers, held_out: str, cosines: np.ndarray) -> dict[str, float]:
+    """Of a trial: accuracies, of student and teacher, on what of the held-out in split the teacher knows (`ip`) and does not
+    (`oop`), by the threshold that suits the sources' in splits; the student's where the teacher errs, and on what it learnt
+    from (`fit`); and how often the teacher is right on what was drawn, and on what was learnt from."""
+    right, teacher = answers.answer == answers.label, answers.teacher_answer == answers.label
+    held, sources = (answers.inside & there for there in (answers.domain == held_out, answers.domain != held_out))
+    limit = threshold(cosines[sources], teacher[sources])
+    known, unknown = held & (cosines >= limit), held & (cosines < limit)
+    return {
+        "threshold": limit,
+        "ip_share": float(known.sum() / held.sum()),
+        "ip": float(right[known].mean()),
+        "oop": float(right[unknown].mean()),
+        "teacher_ip": float(teacher[known].mean()),
+        "teacher_oop": float(teacher[unknown].mean()),
+        "where_teacher_errs": float(right[held & ~teacher].mean()),
+        "fit": float(right[sources].mean()),
+        "teacher_of_drawn": float(np.average(teacher, weights=answers.drawn)),
+        "teacher_of_learnt": float(np.average(teacher, weights=answers.selected)),
+    }
+
+
+def rows(experiment: Path) -> list[dict[str, Any]]:
+    """A row a finished trial: its key, what of its student decides the table, its metrics, the above and where it ran."""
+    plan, results = places.load(experiment), Path("results") / experiment.stem
+    cosines, where, found = aligned(plan), machines(results), []
     for file in sorted((results / "trials").rglob("card.json")):
         card = json.loads(file.read_text())
         key, metrics = card["trial"], card["metrics"]
-        name = f"{key['method']}, {key['held_out']} held out, trial {key['trial']}"
+        answers = predictions.read(file.parent / "predictions.parquet")
         found.append(
             {
                 **key,
                 **{one: card["student"][one] for one in STUDENT},
                 "backbone": card["student"]["model"]["backbone"],
                 **{one: metrics[one] for one in METRICS},
-                "machine": where.get(name, "unknown"),
+                **told_apart(answers, key["held_out"], cosines),
+                "machine": where.get(str(TrialKey(**key)), "unknown"),
             }
         )
     return found
 
 
-def main(to: Path, folders: list[Path]) -> None:
-    """Writes the table of all folders' trials."""
-    found = [row for folder in folders for row in rows(folder)]
+def main(to: Path, experiments: list[Path]) -> None:
+    """Writes the table of all that it had, and of all trials of these experiments in place of what it had of them."""
+    before = pq.read_table(to).to_pylist() if to.exists() else []
+    found = {tuple(row[one] for one in KEY): row for row in before}
+    new = [row for experiment in experiments for row in rows(experiment)]
+    found |= {tuple(row[one] for one in KEY): row for row in new}
+    names = list(dict.fromkeys(name for row in [*new, *before] for name in row))
     to.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(found), to)
-    print(f"{len(found)} trials in {to}")
+    ordered = [found[key] for key in sorted(found)]
+    pq.write_table(pa.table({name: [row.get(name) for row in ordered] for name in names}), to)
+    print(f"{len(new)} trials read, {len(found)} in {to}")
 
 
 if __name__ == "__main__":
-    target, *folders = map(Path, sys.argv[1:])
-    main(target, folders)
+    target, *named = map(Path, sys.argv[1:])
+    main(target, named)

@@ -1,7 +1,7 @@
-"""`docs/selection.md`: its text, and the map from `docs/studies/selection.parquet`; `python -m tests.studies.selection_page` writes
-it.
+"""`docs/selection.md`: its text, and the map from `docs/studies/selection.parquet`; `python -m
+tests.studies.selection_page` writes it, a test holds it.
 
-The trials are those of `configs/selection-*.yaml`; `tests.studies.collecting` collects them; a test holds the page.
+The trials are those of `configs/selection-*.yaml`; `tests.studies.collecting` collects them.
 """
 
 import math
@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from pipeline.report.accuracies import MARK
 from pipeline.report.table import cell
 from tests.conftest import ROOT
+from tests.studies.pages import renewed
 
 PAGE = ROOT / "docs/selection.md"
 TRIALS = ROOT / "docs/studies/selection.parquet"
-BEGIN, END = "<!-- map: python -m tests.studies.selection_page -->\n", "<!-- end of the map -->\n"
 WITHOUT = {"kd": "none (`kd`)", "whole": "none (`scmd` on whole batches)"}
 SHARES = {"p10": 0.1, "p20": 0.2, "p35": 0.35, "p50": 0.5}
 RULES = {"paper": "the paper's rule", "safest": "the safest"}
@@ -65,9 +65,7 @@ def table(file: Path = TRIALS) -> str:
 
 def page() -> str:
     """The page as it stands, with the map of the trials that there are."""
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    return before + BEGIN + table() + END + after
+    return renewed(PAGE, "tests.studies.selection_page", table())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""The statistics of docs/results.md, by hand and by brute force."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.trials.predictions import Answers
+from tests.studies import results_page
+from tests.studies.alignment import alignments, threshold
+from tests.studies.collecting import told_apart
+from tests.studies.inference import bootstrap, holm, sign_flip
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [([1.0] * 5, 2 / 32), ([1.0, 1.0, -1.0], 1.0), ([3.0, 1.0], 0.5), ([0.0, 0.0], 1.0), ([-2.0], 1.0)],
+)
+def test_exact_p_by_hand(differences, p):
+    assert sign_flip(np.array(differences)) == p
+
+
+def test_differences_that_are_equal_but_for_rounding_count_as_equal():
+    """0.1 + 0.2 is not 0.3 to a computer: all eight changes of sign that leave the sum's size must count."""
+    assert sign_flip(np.array([0.1, 0.2, -0.3])) == 1.0
+    assert sign_flip(np.array([0.3, 0.1, 0.2])) == 2 / 8
+
+
+def test_holms_correction_by_hand():
+    assert holm({"a": 0.04, "b": 0.01, "c": 0.03}) == {
+        "a": pytest.approx(0.06),
+        "b": pytest.approx(0.03),
+        "c": pytest.approx(0.06),
+    }
+    assert holm({"a": 0.9, "b": 0.6}) == {"a": 1.0, "b": 1.0}
+
+
+def test_a_bootstrap_draws_styles_and_their_trials():
+    assert bootstrap(np.full((3, 2), 0.5)) == (0.5, 0.5)
+    assert bootstrap(np.array([[0.0] * 9, [1.0] * 9])) == (0.0, 1.0)
+    # One style alone: only its trials vary, and a mean of four is all zeros once in sixteen times.
+    low, high = bootstrap(np.array([[0.0, 1.0, 0.0, 1.0]]))
+    assert (low, high) == (0.0, 1.0)
+    steady, wild = np.array([[0.4, 0.4], [0.6, 0.6]]), np.array([[0.3, 0.5], [0.5, 0.7]])
+    assert np.ptp(bootstrap(wild)) > np.ptp(bootstrap(steady))
+
+
+def test_an_alignment_is_the_cosine_with_the_true_class():
+    features, text = np.array([[3.0, 4.0], [0.0, 2.0]], np.float16), np.array([[[1.0, 0.0], [0.0, 5.0]]], np.float32)
+    assert alignments(features, text, np.array([0, 1])) == pytest.approx([0.6, 1.0])
+    assert alignments(features, text, np.array([1, 0])) == pytest.approx([0.8, 0.0])
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=30))
+def test_the_threshold_is_the_smallest_that_tells_best(drawn):
+    aligned, right = (np.array(one) for one in zip(*drawn, strict=True))
+
+    def told(limit):
+        above = np.mean(aligned[right] >= limit) if right.any() else 0.0
+        below = np.mean(aligned[~right] < limit) if not right.all() else 0.0
+        return round(above + below, 12)
+
+    found = threshold(aligned.astype(float), right)
+    assert found == min(limit for limit in set(aligned.tolist()) if told(limit) == max(map(told, aligned.tolist())))
+
+
+def test_a_trial_is_told_apart_by_the_threshold_of_its_sources():
+    """The held-out images' own answers of the teacher have no part in the threshold, nor have the out splits."""
+    domain = np.array(["a"] * 4 + ["b"] * 4 + ["a"])
+    teacher_right = np.array([False, True, True, True, False, True, False, False, False])
+    answers = Answers(
+        domain=domain,
+        inside=np.array([True] * 8 + [False]),
+        label=np.zeros(9, int),
+        answer=np.array([0, 0, 0, 1, 0, 1, 0, 1, 1]),
+        confidence=np.ones(9),
+        teacher_answer=np.where(teacher_right, 0, 1),
+        teacher_confidence=np.ones(9),
+        drawn=np.array([2, 2, 2, 2, 0, 0, 0, 0, 0]),
+        selected=np.array([2, 0, 0, 1, 0, 0, 0, 0, 0]),
+    )
+    cosines = np.array([0.1, 0.5, 0.6, 0.7, 0.2, 0.55, 0.5, 0.4, 0.9])
+    assert told_apart(answers, "b", cosines) == {
+        "threshold": 0.5,
+        "ip_share": 0.5,
+        "ip": 0.5,
+        "oop": 0.5,
+        "teacher_ip": 0.5,
+        "teacher_oop": 0.0,
+        "where_teacher_errs": pytest.approx(2 / 3),
+        "fit": 0.75,
+        "teacher_of_drawn": 0.75,
+        "teacher_of_learnt": pytest.approx(1 / 3),
+    }
+
+
+def test_the_table_of_comparisons_pairs_trials_and_turns_kd_against_erm():
+    """Method number n is always n points above the first, whatever the style and trial; a trial that not all have is left out."""
+    trials = [
+        {"held_out": style, "method": method, "trial": trial, "accuracy": 0.1 * at + 0.05 * trial + 0.01 * rank}
+        for at, style in enumerate(("x", "y"))
+        for trial in range(3)
+        for rank, method in enumerate(results_page.METHODS)
+    ]
+    trials.append({"held_out": "x", "method": "kd", "trial": 3, "accuracy": 1.0})
+    assert results_page.whole(trials) == [0, 1, 2]
+    found = results_page.comparisons(trials)
+    assert len(found) == 13
+    gaps, p, corrected = found["kd_coral", "erm"]
+    assert gaps == pytest.approx(np.full((2, 3), 0.07))
+    assert p == 2 / 2**6
+    assert corrected == pytest.approx(13 * p)
+    lines = list(results_page.compared(trials))
+    assert lines[2].startswith("| `erm` | 10.0 [2.5, 17.5] | -1.0 [-1.0, -1.0] | 0.0312 | 0.41 | – |")
+    assert lines[3].startswith("| `kd` | 11.0 [3.5, 18.5] | – | – | – | +1.0 [+1.0, +1.0] |")
