@@ -77,11 +77,16 @@ def track(items: Iterable[T], total: int, what: str, state: Callable[[], str] = 
         yield from (_bar if sys.stderr.isatty() else _lines)(items, total, what, state)
 
 
+def _pace(rate: float) -> str:
+    """Items a second, or of long ones a minute."""
+    return f"{rate:.1f}/s" if rate >= 0.1 else f"{60 * rate:.1f}/min"
+
+
 class _Rate(ProgressColumn):
-    """Items a second."""
+    """How fast it goes."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+        return Text(_pace(task.speed) if task.speed else "")
 
 
 def _bar(items: Iterable[T], total: int, what: str, state: Callable[[], str]) -> Iterator[T]:
@@ -109,5 +114,5 @@ def _lines(items: Iterable[T], total: int, what: str, state: Callable[[], str]) 
         if now - shown >= every and done < total:
             shown = now
             rate = done / (now - start)
-            line = f"{what}: {done} of {total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left"
+            line = f"{what}: {done} of {total}, {_pace(rate)}, {(total - done) / rate:.0f} s left"
             say(", ".join(part for part in (line, state()) if part))

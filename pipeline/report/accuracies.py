@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.trials.key import TrialKey
 
 ZERO_SHOT, AVERAGE = "teacher zero-shot", "average"
+T = TypeVar("T")
 # Held-out domain → method (first the teacher) → trial number → accuracy.
 Accuracies = dict[str, dict[str, dict[int, float]]]
 # What tables put beside a cell of which a trial collapsed, and what it means.
@@ -47,3 +48,8 @@ def collapsed(metrics: Mapping[TrialKey, Mapping[str, Any]]) -> set[tuple[str, s
     """Held-out domain (and `average`) and method of those cells of which a trial collapsed."""
     cells = {(key.held_out, key.method) for key, one in metrics.items() if one.get("collapsed")}
     return cells | {(AVERAGE, method) for _, method in cells}
+
+
+def shown(rows: Mapping[str, T]) -> dict[str, T]:
+    """Of held-out domains and their `average` what a table shows: no average of one."""
+    return {name: row for name, row in rows.items() if name != AVERAGE or len(rows) > 2}

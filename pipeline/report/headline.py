@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pipeline.report.accuracies import AVERAGE, MARK, ZERO_SHOT, Accuracies
+from pipeline.report.accuracies import MARK, ZERO_SHOT, Accuracies, shown
 from pipeline.report.intervals import ahead_of_all, interval
 
 
@@ -27,9 +27,7 @@ class Headline:
 def headline(found: Accuracies, collapsed: Collection[tuple[str, str]] = ()) -> Headline:
     """Bold is a method whose paired difference from every other has a 95 % interval above zero; `collapsed` cells are marked."""
     rows = {}
-    for domain, columns in found.items():
-        if domain == AVERAGE and len(found) == 2:
-            continue
+    for domain, columns in shown(found).items():
         ahead = ahead_of_all({name: values for name, values in columns.items() if name != ZERO_SHOT})
         rows[domain] = [
             _cell(values, bold=name == ahead, mark=f" {MARK}" if (domain, name) in collapsed else "")

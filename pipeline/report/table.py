@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
-from pipeline.report.accuracies import MARK, Accuracies
+from pipeline.report.accuracies import MARK, Accuracies, shown
 
 _PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
     """\
@@ -75,7 +75,9 @@ def page(
     """The table as Markdown, below lines that say of what it is, what it shows and where pictures leak, above those of what is
     missing."""
     methods = list(next(iter(table.values())))
-    rows = [{"name": name, "cells": [str(c) if c else "–" for c in cells.values()]} for name, cells in table.items()]
+    rows = [
+        {"name": name, "cells": [str(c) if c else "–" for c in cells.values()]} for name, cells in shown(table).items()
+    ]
     return _PAGE.render(about=about, verdict=verdict, leaks=leaks, methods=methods, rows=rows, missing=missing)
 
 

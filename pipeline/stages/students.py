@@ -52,7 +52,7 @@ class Here:
         self, plan: Plan, results: Path, keys: Sequence[TrialKey], jobs: int, done: Callable[[str], None]
     ) -> list[str]:
         threads = max(1, cores() // jobs)
-        say(f"{threads} threads for each trial")
+        say(f"{threads} {'thread' if threads == 1 else 'threads'} for each trial")
         commands = {str(key): _arguments(plan, results, key) for key in keys}
         return side_by_side.run(commands, jobs, threads, done, gpus())
 
