@@ -423,7 +423,7 @@ def benchmark_teacher(
 
 @benchmark.command("stage-two")
 def benchmark_stage_two(work: Work = WORK, to: Json = None) -> None:
-    """Memory of stage two, and its time to the first batch, on a made-up cache of DomainNet's shape (10 GB, removed after)."""
+    """Memory of stage two, and its time to the first step, on a made-up cache of DomainNet's shape (10 GB, removed after)."""
     from pipeline.stages import benchmark as stage
 
     stage.stage_two(work, to)

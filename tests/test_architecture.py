@@ -6,14 +6,15 @@ import pytest
 
 from tests.conftest import ROOT
 
-# What each room may import. `errors`, `config`, `package`, `progress` and `writing` are open to all.
-OPEN = {"errors", "config", "package", "progress", "writing"}
+# What each room may import. `errors`, `config`, `package`, `progress`, `records` and `writing` are open to all.
+OPEN = {"errors", "config", "package", "progress", "records", "writing"}
 ROOMS = {
     "errors": set(),
     "config": set(),
     "package": set(),
     "ending": set(),
     "progress": set(),
+    "records": set(),
     "writing": set(),
     "provenance": set(),
     "journal": set(),
@@ -83,8 +84,19 @@ ROOMS = {
     "queries": {"cache", "samples", "teacher"},
     "icons": {"samples", "teacher"},
     "timing": {
-        *("batches", "cache", "engine", "evaluation", "losses", "methods", "recorded", "report", "results", "samples"),
-        *("stage_one", "stage_two", "student", "teacher", "training", "training_set", "trials", "views"),
+        *("batches", "cache", "engine", "evaluation", "losses", "methods", "recorded", "replay", "report"),
+        *(
+            "results",
+            "samples",
+            "stage_one",
+            "stage_two",
+            "student",
+            "teacher",
+            "training",
+            "training_set",
+            "trials",
+            "views",
+        ),
     },
 }
 ROOMS["stages"] = set(ROOMS)

@@ -29,7 +29,8 @@ def test_figures_say_their_limits():
 def test_the_large_cache_is_one_that_stage_two_reads(tmp_path):
     """Its parts in this process, small: `scmd benchmark stage-two` has them in another, large."""
     large.write(tmp_path, large.Shape(300, views=3, classes=5, prompts=1, embedding=8, columns=11, block=64))
-    assert len(list(large.batches(tmp_path, 2, 0))) == 2
+    assert len(list(large.beginning(tmp_path).batches(2, 0))) == 2
+    large.take_first_step(tmp_path, 0)
 
 
 def test_growth_is_measured_on_real_images_and_told_without_the_tables(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import CacheError, reason
+from pipeline.records import made_at_once
 
 _ROWS = pa.schema([("id", pa.string()), ("width", pa.int64()), ("height", pa.int64())])
 _PROMPTS = pa.schema([("template", pa.string()), ("class_name", pa.string()), ("text", pa.string())])
@@ -40,7 +41,8 @@ def read_rows(data: bytes, path: str) -> list[Row]:
     table = _table(data, _ROWS, path)
     if (at := pc.index(_possible(table), False).as_py()) >= 0:
         raise CacheError(f"{path}: row {at} is no image's id with a width and a height")
-    rows = [Row(*values) for values in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+    with made_at_once():
+        rows = [Row(*values) for values in zip(*(column.to_pylist() for column in table.columns), strict=True)]
     if not rows or len({row.id for row in rows}) < len(rows):
         raise CacheError(f"{path}: {'an id stands twice' if rows else 'it has no row'}")
     return rows

@@ -36,7 +36,7 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
                     sampler=items,
                     num_workers=workers,
                     collate_fn=_as_made,
-                    multiprocessing_context=_forking_from_a_server(maker) if workers else None,
+                    multiprocessing_context=_forking_from_a_server(type(maker).__module__) if workers else None,
                     worker_init_fn=_end_with_the_main_process,
                 )
                 iterator = iter(loader)
@@ -51,11 +51,17 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
             raise
 
 
-def _forking_from_a_server(maker: Any) -> Any:
+def begin(maker: type) -> None:
+    """Starts the process that workers are copied from, with what such a maker needs: it imports while this one goes on."""
+    with _deaf_to_interrupts():
+        _forking_from_a_server(maker.__module__)
+
+
+def _forking_from_a_server(module: str) -> Any:
     """Workers are copies of a process that has imported what they need and done nothing yet: once that is there, they start at
     once, and share its memory. A copy of this one, which may have an OpenMP pool, could hang in its first parallel operation."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, type(maker).__module__])
+    context.set_forkserver_preload([__name__, module])
     with _finding_this_code():
         forkserver.ensure_running()
     return context

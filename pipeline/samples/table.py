@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, InputError, reason
+from pipeline.records import made_at_once
 from pipeline.writing import replacing
 
 
@@ -147,8 +148,10 @@ def read(folder: Path) -> Samples:
         raise InputError(
             f"{path}: not a samples table ({reason(error)}); delete it and run `scmd samples` again"
         ) from error
+    with made_at_once():
+        rows = tuple(Sample(*row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True))
     return Samples(
-        rows=tuple(Sample(*row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)),
+        rows=rows,
         domains=tuple(facts["domains"]),
         classes=tuple(facts["classes"]),
         found=facts["found"],

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.engine import workers
 from pipeline.experiment.checks import schedule_warning, untaught
 from pipeline.progress import say, warn
 from pipeline.stage_two import data, running
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.trials.key import TrialKey
+from pipeline.views.pictures import Drawer
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 def run(plan: Plan, results: Path, key: TrialKey) -> Path:
     """Trains, measures and writes one trial; returns its folder. Raises the errors of what it opens before the first step."""
-    assignment, materials = assigned(plan, key), gathered(plan)
+    assignment = assigned(plan, key)
+    if assignment.student.workers:
+        workers.begin(Drawer)
+    materials = gathered(plan)
     sources = running.sources_of(materials, assignment)
     if warning := schedule_warning(assignment.student, assignment.settings, len(sources)):
         warn(warning)

@@ -1,57 +1,64 @@
-"""Stage two on a cache of DomainNet's shape, of made-up rows: how long until its first batch is there, and what memory it takes
-with its workers. The network's own memory, which is the device's, is not in it."""
+"""Stage two on a cache of DomainNet's shape, of made-up rows: how long until its first step is taken, and what memory it takes
+with its workers. The network's own memory, which is a GPU's, is not in that."""
 
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from pipeline import config, package, recorded
+from pipeline import config, package, recorded, replay, training
 from pipeline.batches import Batch
 from pipeline.cache import reader
 from pipeline.cache.layout import Shape
+from pipeline.engine import workers as engine
 from pipeline.engine.cores import cores
+from pipeline.engine.device import device
 from pipeline.methods import METHODS
 from pipeline.progress import say
 from pipeline.samples import table
 from pipeline.samples.folders import FolderImages
 from pipeline.samples.loading import Loader
 from pipeline.samples.table import Sample, Samples
-from pipeline.stage_two import data
-from pipeline.stage_two.materials import Assignment, Materials
-from pipeline.timing.made_up import SIDES, begun, fill
+from pipeline.stage_two import data, running
+from pipeline.stage_two.data import Answers
+from pipeline.stage_two.materials import Assignment, Materials, made_from
+from pipeline.timing.made_up import SIDES, VIEW, begun, fill
 from pipeline.timing.memory import unique_with_children
 from pipeline.timing.rounds import Figures
+from pipeline.training_set import TrainingSet
 from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 from pipeline.views.distribution import COLUMNS
-from pipeline.views.pictures import DrawnPictures
+from pipeline.views.pictures import Drawer, DrawnPictures
+from pipeline.views.render import probe, render
 
 # DomainNet's, in as many views as the shipped teachers have.
 SHAPE = Shape(586_575, views=9, classes=345, prompts=1, embedding=512, columns=len(COLUMNS), block=1024)
 DOMAINS = [f"domain-{number}" for number in range(6)]
 METHOD, STUDENT, SIZE, WORKERS, BATCHES = "scmd", "resnet50-domainnet", 224, 4, 8
+# With random weights. A step of the configuration's own network takes a processor of two cores half a minute.
+BACKBONES = {"cpu": "resnet10t", "cuda": "resnet50.tv2_in1k"}
 FILES = 16
 # Seconds between two looks at the memory.
 EVERY = 0.2
 
 
-FIRST, MEMORY = "s until the first batch is there", "GiB at the most, of all processes' own memory"
+FIRST, MEMORY = "s until the first step is taken", "GiB at the most, of all processes' own memory, the network aside"
 
 
 def measured(folder: Path, shape: Shape = SHAPE) -> Figures:
-    """Of stage two in a process of its own. Writes below `folder` some 16 KB a row, and removes it."""
+    """Of stage two in processes of its own. Writes below `folder` some 16 KB a row, and removes it."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as room:
         write(Path(room), shape)
         say(f"a cache of {shape.samples:,} rows is written; stage two begins")
-        first, memory = run(Path(room))
+        (memory, _), (_, first) = run(Path(room), "memory"), run(Path(room), "step")
     setting = {
         "what": "stage two on a large cache",
         "rows": shape.samples,
@@ -59,21 +66,25 @@ def measured(folder: Path, shape: Shape = SHAPE) -> Figures:
         "classes": shape.classes,
         "pictures": f"{SIZE} px, drawn from JPEG files of 500 × 375 px",
         "method": METHOD,
+        "first step": f"of {BACKBONES[device().type]} on a {device().type}",
         "workers": WORKERS,
         "cores": cores(),
     }
     return Figures(setting, {FIRST: first, MEMORY: memory / 2**30}, {FIRST: 30, MEMORY: 4})
 
 
-def run(room: Path) -> tuple[float, int]:
-    """Seconds from a command to its first batch, and the most bytes that it and its workers had to themselves until its last."""
+def run(room: Path, what: str) -> tuple[int, float]:
+    """The most bytes that a command and its workers had to themselves, and seconds from its beginning until it says that it has
+    come where it was to come."""
     started, most = time.perf_counter(), 0
-    with subprocess.Popen([sys.executable, "-m", __name__, str(room)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", __name__, str(room), what], stdout=subprocess.PIPE, text=True
+    ) as process:
         while process.poll() is None:
             most = max(most, unique_with_children(process.pid))
             time.sleep(EVERY)
         assert process.stdout is not None
-        return float(process.stdout.read()) - started, most
+        return most, float(process.stdout.read()) - started
 
 
 def write(room: Path, shape: Shape) -> None:
@@ -84,7 +95,7 @@ def write(room: Path, shape: Shape) -> None:
         noise = Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8))
         noise.resize(SIDES).save(room / "images" / f"{number}.jpg")
     cache = begun(room / "cache", shape)
-    fill(cache)
+    fill(cache, {"pixel_probe": _probes(room / "images", shape)})
     table.write(_samples(shape), [], room / "samples")
 
 
@@ -107,23 +118,62 @@ class StandIn(Loader):
         return (self.root / f"{row % FILES}.jpg").read_bytes()
 
 
-def batches(room: Path, count: int, workers: int) -> Iterator[Batch]:
-    """As a trial begins: samples, cache, the columns of the method, workers."""
+def _probes(images: Path, shape: Shape) -> np.ndarray:
+    """(block, V, 48): what a teacher would have seen of each row of a block in the views that `fill` writes."""
+    of_file = np.stack([probe(render(Image.open(images / f"{number}.jpg"), VIEW, SIZE)) for number in range(FILES)])
+    return np.repeat(of_file[np.arange(shape.block) % FILES][:, None], shape.views, axis=1)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A trial with all that its batches are made from."""
+
+    materials: Materials
+    one: Assignment
+    answers: Answers
+    learnt_from: TrainingSet
+
+    def batches(self, count: int, workers: int) -> Iterator[Batch]:
+        """The first of them."""
+        return self.learnt_from.stream(0, count, workers, device())
+
+
+def beginning(room: Path) -> Beginning:
+    """As a trial begins: samples, cache, the check of its pictures, the columns of the method."""
     settings = config.load(package.configuration(f"students/{STUDENT}.yaml"), StudentSettings)
+    model = settings.model.model_copy(update={"backbone": BACKBONES[device().type], "pretrained": False})
     samples, cache = table.read(room / "samples"), reader.open_complete(room / "cache")
     materials = Materials("large", samples, cache, cache.shape.views, SIZE)
+    settings = settings.model_copy(update={"model": model})
     one = Assignment(TrialKey(STUDENT, DOMAINS[0], METHOD, 0, 0), METHOD, METHODS[METHOD].Settings(), settings)
     load = StandIn(FolderImages(room / "images"), samples.rows, room / "images", exif=samples.exif)
-    judged = data.evaluation_set(materials, one, DrawnPictures(load, recorded.recorded_views(cache), SIZE))
+    pictures = DrawnPictures(load, recorded.recorded_views(cache), SIZE)
+    judged = data.evaluation_set(materials, one, pictures)
+    replay.check(judged.rows, pictures, cache.rows_of("pixel_probe"), SIZE, pictures, one.key.trial)
     answers = data.answers(materials, judged, one.needs)
-    learnt_from = data.training_set(materials, one, answers, judged, DOMAINS[1:])
-    yield from learnt_from.stream(0, count, workers, torch.device("cpu"))
+    return Beginning(materials, one, answers, data.training_set(materials, one, answers, judged, DOMAINS[1:]))
 
 
-def _say_when_the_first_is_there(room: Path) -> None:
-    arrived = [time.perf_counter() for _ in batches(room, BATCHES, WORKERS)]
-    sys.stdout.write(str(arrived[0]))
+def take_first_step(room: Path, workers: int) -> None:
+    """From nothing to a trial's first update, as `scmd student` does it."""
+    if workers:
+        engine.begin(Drawer)
+    trial_begun = beginning(room)
+    made_from(trial_begun.materials, trial_begun.one)  # by which a checkpoint would be known
+    trial = running.started(trial_begun.materials, trial_begun.one, trial_begun.answers.text, DOMAINS[1:])
+    batches = trial_begun.batches(2, workers)
+    training.learn(trial, next(batches))
+    trial.step += 1
+
+
+def _say_when(room: Path, what: str) -> None:
+    if what == "step":
+        take_first_step(room, WORKERS)
+    else:
+        for _ in beginning(room).batches(BATCHES, WORKERS):
+            pass
+    sys.stdout.write(str(time.perf_counter()))
 
 
 if __name__ == "__main__":
-    _say_when_the_first_is_there(Path(sys.argv[1]))
+    _say_when(Path(sys.argv[1]), sys.argv[2])

@@ -1,5 +1,6 @@
 """A teacher cache of no images, and samples of a folder of made-up ones, for what is measured on them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from pipeline.samples.table import Samples
 from pipeline.views.distribution import CLEAN, COLUMNS
 
 SIDES = (500, 375)
+# How each view but the clean one is drawn: the upper left part, in its own colours.
+VIEW = CLEAN.copy()
+VIEW[[COLUMNS.index(side) for side in ("width", "height")]] = 0.8
 
 
 def begun(folder: Path, shape: Shape) -> Writer:
@@ -45,13 +49,13 @@ def samples_of(settings: DatasetSettings) -> Samples:
     return samples
 
 
-def fill(cache: Writer) -> None:
-    """Writes all blocks of a cache that was begun."""
-    random, shape = np.random.default_rng(0), cache.shape
+def fill(cache: Writer, known: Mapping[str, np.ndarray] | None = None) -> None:
+    """Writes all blocks of a cache that was begun; arrays that are `known` (block, V, width) are the same in each."""
+    random, shape, known = np.random.default_rng(0), cache.shape, known or {}
     block = {name: _noise(random, name, shape) for name in VIEW_ARRAYS}
     for work in cache.missing(tuple(VIEW_ARRAYS)):
         block = {name: np.roll(values, 1, axis=0) for name, values in block.items()}  # no two blocks are alike
-        cache.write(work, {name: values[: shape.rows(work.block)] for name, values in block.items()})
+        cache.write(work, {name: values[: shape.rows(work.block)] for name, values in {**block, **known}.items()})
 
 
 def _noise(random: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
@@ -59,6 +63,6 @@ def _noise(random: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
     size = (shape.block, shape.views, spec.width(shape))
     if name == "views":
         numbers = np.tile(CLEAN, (*size[:2], 1))
-        numbers[:, 1:, [COLUMNS.index(side) for side in ("width", "height")]] = 0.8
+        numbers[:, 1:] = VIEW
         return numbers
     return (8 * random.standard_normal(size)).astype(spec.dtype)

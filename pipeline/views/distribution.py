@@ -91,6 +91,8 @@ def in_known_columns(numbers: np.ndarray, names: Sequence[str]) -> np.ndarray:
         raise InputError(
             f"views were drawn with `{unknown[0]}`, by which this version cannot draw (it knows {', '.join(COLUMNS)})"
         )
+    if tuple(names) == COLUMNS:
+        return numbers.astype(CLEAN.dtype, copy=False)
     known = np.broadcast_to(CLEAN, (*numbers.shape[:-1], len(COLUMNS))).copy()
     for at, name in enumerate(names):
         known[..., COLUMNS.index(name)] = numbers[..., at]
