@@ -19,6 +19,7 @@ from pipeline.cache.layout import Shape
 from pipeline.engine import workers as engine
 from pipeline.engine.cores import cores
 from pipeline.engine.device import device
+from pipeline.errors import InputError
 from pipeline.methods import METHODS
 from pipeline.progress import say
 from pipeline.samples import table
@@ -58,7 +59,7 @@ def measured(folder: Path, shape: Shape = SHAPE) -> Figures:
     with tempfile.TemporaryDirectory(dir=folder) as room:
         write(Path(room), shape)
         say(f"a cache of {shape.samples:,} rows is written; stage two begins")
-        (memory, _), (_, first) = run(Path(room), "memory"), run(Path(room), "step")
+        memory, first = memory_of_batches(Path(room)), seconds_to_first_step(Path(room))
     setting = {
         "what": "stage two on a large cache",
         "rows": shape.samples,
@@ -73,18 +74,32 @@ def measured(folder: Path, shape: Shape = SHAPE) -> Figures:
     return Figures(setting, {FIRST: first, MEMORY: memory / 2**30}, {FIRST: 30, MEMORY: 4})
 
 
-def run(room: Path, what: str) -> tuple[int, float]:
-    """The most bytes that a command and its workers had to themselves, and seconds from its beginning until it says that it has
-    come where it was to come."""
-    started, most = time.perf_counter(), 0
-    with subprocess.Popen(
-        [sys.executable, "-m", __name__, str(room), what], stdout=subprocess.PIPE, text=True
-    ) as process:
+def memory_of_batches(room: Path) -> int:
+    """The most bytes that a process and its workers have to themselves until the first batches are there."""
+    most = 0
+    with subprocess.Popen(_command("batches", room)) as process:
         while process.poll() is None:
             most = max(most, unique_with_children(process.pid))
             time.sleep(EVERY)
-        assert process.stdout is not None
-        return most, float(process.stdout.read()) - started
+    _require_done(process.returncode)
+    return most
+
+
+def seconds_to_first_step(room: Path) -> float:
+    """From the start of a process until a trial has taken its first step; nobody looks at its memory, which takes time."""
+    started = time.perf_counter()
+    done = subprocess.run(_command("step", room), stdout=subprocess.PIPE, text=True)
+    _require_done(done.returncode)
+    return float(done.stdout) - started
+
+
+def _command(what: str, room: Path) -> list[str]:
+    return [sys.executable, "-m", __name__, what, str(room)]
+
+
+def _require_done(code: int) -> None:
+    if code:
+        raise InputError(f"stage two on a large cache ended with exit code {code}: what it said stands above")
 
 
 def write(room: Path, shape: Shape) -> None:
@@ -166,14 +181,11 @@ def take_first_step(room: Path, workers: int) -> None:
     trial.step += 1
 
 
-def _say_when(room: Path, what: str) -> None:
-    if what == "step":
-        take_first_step(room, WORKERS)
-    else:
-        for _ in beginning(room).batches(BATCHES, WORKERS):
-            pass
-    sys.stdout.write(str(time.perf_counter()))
-
-
 if __name__ == "__main__":
-    _say_when(Path(sys.argv[1]), sys.argv[2])
+    part, folder = sys.argv[1], Path(sys.argv[2])
+    if part == "step":
+        take_first_step(folder, WORKERS)
+        sys.stdout.write(str(time.perf_counter()))
+    else:
+        for _ in beginning(folder).batches(BATCHES, WORKERS):
+            pass
