@@ -11,8 +11,8 @@ run: $(VENV)/installed
 test: $(VENV)/installed
 	ruff check . && ruff format --check . && mypy && pytest
 
-# The study of docs/results.md, eight methods on all five held-out styles: some three hours on two cores. Leaves the default job's
-# results alone; a second call goes on.
+# The study of docs/results.md, which it writes anew: eight methods on all five held-out styles, some three hours on two cores. Leaves
+# the default job's results alone; a second call goes on.
 full: $(VENV)/installed
 	scmd run --experiment configs/study.yaml --results results/study --jobs 2
 	python -m tests.studies.collecting docs/studies/results.parquet configs/study.yaml

@@ -78,8 +78,11 @@ def track(items: Iterable[T], total: int, what: str, state: Callable[[], str] = 
 
 
 def _pace(rate: float) -> str:
-    """Items a second, or of long ones a minute."""
-    return f"{rate:.1f}/s" if rate >= 0.1 else f"{60 * rate:.1f}/min"
+    """Items a second, or of long ones a minute or an hour."""
+    for count, unit in ((1, "s"), (60, "min")):
+        if count * rate >= 0.1:
+            return f"{count * rate:.1f}/{unit}"
+    return f"{3600 * rate:.1f}/h"
 
 
 class _Rate(ProgressColumn):

@@ -70,6 +70,7 @@ def test_a_log_has_a_plain_line_every_ten_seconds_at_most(monkeypatch):
     ]
     assert clocked(monkeypatch, 0.5, 20) == []
     assert clocked(monkeypatch, 40.0, 2) == ["training: 1 of 2, 1.5/min, 40 s left"]
+    assert clocked(monkeypatch, 1800.0, 2) == ["training: 1 of 2, 2.0/h, 1800 s left"]
     monkeypatch.setenv(progress.WITHIN, "2")  # two of them share a log
     assert clocked(monkeypatch, 3.0, 11) == ["training: 7 of 11, 0.3/s, 12 s left"]
 

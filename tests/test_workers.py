@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from pipeline.engine.workers import in_order
+from pipeline.engine import workers
+from pipeline.engine.workers import importing, in_order
 from tests.conftest import ENVIRONMENT, ROOT, alive
 
 LARGE = 3_000_000  # bytes, far more than a pipe holds: a worker is then mostly in the middle of writing
@@ -24,6 +25,18 @@ class Blobs:
 
 def test_items_come_in_order_whoever_makes_them():
     assert [int.from_bytes(one[:4], "little") for one in in_order(Blobs(), range(20), 2)] == list(range(20))
+
+
+def test_workers_come_from_the_process_that_imported_ahead_and_an_error_ends_it():
+    with importing(Blobs, 2):
+        (server,) = workers._servers()
+        assert len(list(in_order(Blobs(), range(3), 2))) == 3
+        assert list(workers._servers()) == [server]
+    with pytest.raises(ZeroDivisionError), importing(Blobs, 2):
+        _ = 1 / 0
+    assert not list(workers._servers())
+    with importing(Blobs, 0):
+        assert not list(workers._servers())
 
 
 @pytest.mark.parametrize("seed", range(2))

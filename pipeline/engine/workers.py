@@ -51,10 +51,18 @@ def in_order(maker: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:
             raise
 
 
-def begin(maker: type) -> None:
-    """Starts the process that workers are copied from, with what such a maker needs: it imports while this one goes on."""
-    with _deaf_to_interrupts():
-        _forking_from_a_server(maker.__module__)
+@contextmanager
+def importing(maker: type, workers: int) -> Iterator[None]:
+    """The process that workers are copied from starts now, where there are to be any, and imports what such a maker needs while
+    this one goes on; where that fails, it ends."""
+    if workers:
+        with _deaf_to_interrupts():
+            _forking_from_a_server(maker.__module__)
+    try:
+        yield
+    except BaseException:
+        _kill_workers()
+        raise
 
 
 def _forking_from_a_server(module: str) -> Any:

@@ -12,8 +12,8 @@ from pipeline.student.backbone import size_arguments
 from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 
-# Below these the selector starves, but for a beginning of whole batches in place of the steps (docs/selection.md).
-FEW_STEPS, FEW_KEPT = 800, 16
+# Below these the selector starves; whole batches at the beginning stand for steps (docs/selection.md).
+FEW_STEPS, FEW_KEPT, FEW_WHOLE = 800, 16, 100
 
 
 # A batch of more pictures of a domain than this many times all that it has is a slip of the pen.
@@ -98,11 +98,15 @@ def schedule_warning(student: StudentSettings, method: MethodSettings, sources: 
             f"`hard_fraction: {method.hard_fraction}` is set and no step selects: whole batches until `select_from` meet those "
             "of `full_batch_fraction`; lower one of both"
         )
-    enough = student.steps >= FEW_STEPS or method.select_from > 0
-    if enough and left >= FEW_KEPT:
-        return None
-    return (
-        f"selection keeps {left} of {student.batch * sources} images for {student.steps} steps; below {FEW_KEPT} kept, or "
-        f"{FEW_STEPS} steps that select from the first on, it learns less than the whole batch would: raise `batch`, `steps` or "
-        "the method's `hard_fraction`, or set its `select_from: 0.25`"
-    )
+    told = f"selection keeps {left} of {student.batch * sources} images for {student.steps} steps"
+    if left < FEW_KEPT:
+        return (
+            f"{told}; below {FEW_KEPT} kept it learns less than the whole batch would: raise `batch` or the method's "
+            "`hard_fraction`, or set a `floor`"
+        )
+    if student.steps < FEW_STEPS and int(method.select_from * student.steps) < FEW_WHOLE:
+        return (
+            f"{told}; with fewer than {FEW_STEPS} steps, and fewer than {FEW_WHOLE} on whole batches before, it learns less than "
+            "the whole batch would: raise `steps`, or begin with whole batches (`select_from` and `anneal`, docs/selection.md)"
+        )
+    return None

@@ -15,14 +15,18 @@ from pipeline.views.pictures import Drawer
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
+    from pipeline.stage_two.materials import Assignment
 
 
 def run(plan: Plan, results: Path, key: TrialKey) -> Path:
     """Trains, measures and writes one trial; returns its folder. Raises the errors of what it opens before the first step."""
     assignment = assigned(plan, key)
-    if assignment.student.workers:
-        workers.begin(Drawer)
-    materials = gathered(plan)
+    with workers.importing(Drawer, assignment.student.workers):
+        return _train(plan, results, assignment)
+
+
+def _train(plan: Plan, results: Path, assignment: Assignment) -> Path:
+    key, materials = assignment.key, gathered(plan)
     sources = running.sources_of(materials, assignment)
     if warning := schedule_warning(assignment.student, assignment.settings, len(sources)):
         warn(warning)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from pipeline import config, package, recorded, replay, training
@@ -169,23 +170,22 @@ def beginning(room: Path) -> Beginning:
     return Beginning(materials, one, answers, data.training_set(materials, one, answers, judged, DOMAINS[1:]))
 
 
-def take_first_step(room: Path, workers: int) -> None:
-    """From nothing to a trial's first update, as `scmd student` does it."""
-    if workers:
-        engine.begin(Drawer)
-    trial_begun = beginning(room)
-    made_from(trial_begun.materials, trial_begun.one)  # by which a checkpoint would be known
-    trial = running.started(trial_begun.materials, trial_begun.one, trial_begun.answers.text, DOMAINS[1:])
-    batches = trial_begun.batches(2, workers)
-    training.learn(trial, next(batches))
-    trial.step += 1
+def take_first_step(room: Path, workers: int) -> float:
+    """From nothing to a trial's first update, as `scmd student` does it; when that was done, by `time.perf_counter`."""
+    with engine.importing(Drawer, workers):
+        trial_begun = beginning(room)
+        made_from(trial_begun.materials, trial_begun.one)  # by which a checkpoint would be known
+        trial = running.started(trial_begun.materials, trial_begun.one, trial_begun.answers.text, DOMAINS[1:])
+        training.learn(trial, next(trial_begun.batches(2, workers)))
+        if trial.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
 
 
 if __name__ == "__main__":
     part, folder = sys.argv[1], Path(sys.argv[2])
     if part == "step":
-        take_first_step(folder, WORKERS)
-        sys.stdout.write(str(time.perf_counter()))
+        sys.stdout.write(str(take_first_step(folder, WORKERS)))
     else:
         for _ in beginning(folder).batches(BATCHES, WORKERS):
             pass

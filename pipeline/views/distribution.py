@@ -82,6 +82,7 @@ def view_numbers(
 
 def in_known_columns(numbers: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """(…, K) recorded numbers, K their names → (…, 11) in the order of `COLUMNS`; what was not recorded was not changed.
+    Where they are so already, they are given back.
 
     Raises InputError for a column without a name, or by which this version cannot draw.
     """

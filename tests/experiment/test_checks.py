@@ -16,9 +16,10 @@ STUDENT = config.load(ROOT / "configs/students/resnet10t-800.yaml", StudentSetti
     [
         (800, {"hard_fraction": 1.0}, None),
         (800, {"hard_fraction": 0.2}, None),
-        (799, {"hard_fraction": 0.2}, "keeps 16 of 80 images for 799 steps"),
+        (799, {"hard_fraction": 0.2}, "keeps 16 of 80 images for 799 steps; with fewer"),
         (400, {"hard_fraction": 0.2, "select_from": 0.25}, None),
-        (800, {"hard_fraction": 0.19}, "keeps 15 of 80 images"),
+        (396, {"hard_fraction": 0.2, "select_from": 0.25}, "raise `steps`, or begin with whole batches"),
+        (800, {"hard_fraction": 0.19}, "keeps 15 of 80 images for 800 steps; below 16"),
         (400, {"hard_fraction": 0.1, "select_from": 0.25}, "keeps 8 of 80 images"),
         (400, {"hard_fraction": 0.1, "floor": 80}, None),
         (400, {"hard_fraction": 0.2, "select_from": 0.6, "full_batch_fraction": 0.5}, "no step selects"),

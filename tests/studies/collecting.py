@@ -19,7 +19,6 @@ from pipeline.experiment import places
 from pipeline.experiment.places import Plan
 from pipeline.samples import table
 from pipeline.trials import predictions
-from pipeline.trials.key import TrialKey
 from pipeline.trials.predictions import Answers
 from tests.studies.alignment import alignments, threshold
 
@@ -47,39 +46,47 @@ def told_apart(answers: Answers, held_out: str, cosines: np.ndarray) -> dict[str
     (`oop`), by the threshold that suits the sources' in splits; the student's where the teacher errs, and on what it learnt
     from (`fit`); and how often the teacher is right on what was drawn, and on what was learnt from."""
     right, teacher = answers.answer == answers.label, answers.teacher_answer == answers.label
+
+    def share(values: np.ndarray, among: np.ndarray) -> float:
+        if not among.any():
+            raise ValueError(f"{held_out}: there is no image to tell apart: the teacher knows all, or none")
+        return float(values[among].mean())
+
     held, sources = (answers.inside & there for there in (answers.domain == held_out, answers.domain != held_out))
     limit = threshold(cosines[sources], teacher[sources])
     known, unknown = held & (cosines >= limit), held & (cosines < limit)
     return {
         "threshold": limit,
-        "ip_share": float(known.sum() / held.sum()),
-        "ip": float(right[known].mean()),
-        "oop": float(right[unknown].mean()),
-        "teacher_ip": float(teacher[known].mean()),
-        "teacher_oop": float(teacher[unknown].mean()),
-        "where_teacher_errs": float(right[held & ~teacher].mean()),
-        "fit": float(right[sources].mean()),
+        "ip_share": share(known, held),
+        "ip": share(right, known),
+        "oop": share(right, unknown),
+        "teacher_ip": share(teacher, known),
+        "teacher_oop": share(teacher, unknown),
+        "where_teacher_errs": share(right, held & ~teacher),
+        "fit": share(right, sources),
         "teacher_of_drawn": float(np.average(teacher, weights=answers.drawn)),
         "teacher_of_learnt": float(np.average(teacher, weights=answers.selected)),
     }
 
 
 def rows(experiment: Path) -> list[dict[str, Any]]:
-    """A row a finished trial: its key, what of its student decides the table, its metrics, the above and where it ran."""
+    """A row a finished trial of the experiment: its key, what of its student decides the table, its metrics, the above, its
+    processor."""
     plan, results = places.load(experiment), Path("results") / experiment.stem
     cosines, where, found = aligned(plan), machines(results), []
-    for file in sorted((results / "trials").rglob("card.json")):
-        card = json.loads(file.read_text())
-        key, metrics = card["trial"], card["metrics"]
-        answers = predictions.read(file.parent / "predictions.parquet")
+    for key in plan.experiment.trials():
+        if not (key.folder(results) / "card.json").exists():
+            continue
+        card = json.loads((key.folder(results) / "card.json").read_text())
+        answers = predictions.read(key.folder(results) / "predictions.parquet")
         found.append(
             {
-                **key,
+                **vars(key),
                 **{one: card["student"][one] for one in STUDENT},
                 "backbone": card["student"]["model"]["backbone"],
-                **{one: metrics[one] for one in METRICS},
-                **told_apart(answers, key["held_out"], cosines),
-                "machine": where.get(str(TrialKey(**key)), "unknown"),
+                **{one: card["metrics"][one] for one in METRICS},
+                **told_apart(answers, key.held_out, cosines),
+                "machine": where.get(str(key), "unknown"),
             }
         )
     return found

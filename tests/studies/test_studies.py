@@ -94,6 +94,46 @@ def test_a_trial_is_told_apart_by_the_threshold_of_its_sources():
     }
 
 
+FIELDS = (
+    *("accuracy", "validation", "teacher_zero_shot", "ip_share", "ip", "oop", "teacher_ip", "teacher_oop"),
+    *("where_teacher_errs", "fit", "teacher_of_drawn", "teacher_of_learnt"),
+)
+
+
+def made_up(student: str, methods, numbers) -> list[dict]:
+    """Every share 0.5, images learnt from a quarter."""
+    told = {"collapsed": False, "images_drawn": 80, "images_learnt_from": 20, "machine": "one"}
+    return [
+        {"student": student, "held_out": style, "method": method, "trial": trial, **dict.fromkeys(FIELDS, 0.5), **told}
+        for style in ("x", "y")
+        for method in methods
+        for trial in numbers
+    ]
+
+
+def test_all_tables_stand_on_the_page_and_none_without_a_whole_trial():
+    trials = made_up(results_page.STUDENT, results_page.METHODS, range(2))
+    lines = results_page.tables([*trials, *made_up(results_page.PRETRAINED, ("erm", "kd"), [0])]).splitlines()
+    assert lines[0] == "## Against `kd` and `erm`: 2 held-out styles, 2 trials each"
+    for expected in (
+        "| `scmd` | 50.0 [50.0, 50.0] | +0.0 [+0.0, +0.0] | 0 of 2 | 1.00 | 1.00 | +0.0 [+0.0, +0.0] | 0 of 2 | 1.00 | 1.00 |",
+        "| `rise` | 50.0 [50.0, 50.0] | +0.0 [+0.0, +0.0] | 50.0 [50.0, 50.0] | +0.0 [+0.0, +0.0] | 50.0 [50.0, 50.0] |",
+        f"| x | 50.0 ± 0.0 (2) |{' 50.0 ± 0.0 (2) |' * 8}",
+        "| `random` | 25.0 % | 50.0 % | 50.0 % | 50.0 % |",
+        "| y | 50.0 (1) | 50.0 (1) | 50.0 (1) |",
+    ):
+        assert expected in lines
+    assert not [line for line in lines if "nan" in line]
+    # A method that is none of the study's, and a trial that not all have, change no comparison.
+    more = [*trials, *made_up(results_page.STUDENT, ("focal",), [0]), *made_up(results_page.STUDENT, ("kd",), [2])]
+    assert (
+        results_page.tables(more).splitlines()[: len(results_page.METHODS) + 3]
+        == lines[: len(results_page.METHODS) + 3]
+    )
+    with pytest.raises(ValueError, match="no trial number"):
+        results_page.tables(made_up(results_page.STUDENT, ("kd",), [0]) + made_up(results_page.STUDENT, ("erm",), [1]))
+
+
 def test_the_table_of_comparisons_pairs_trials_and_turns_kd_against_erm():
     """Method number n is always n points above the first, whatever the style and trial; a trial that not all have is left out."""
     trials = [
@@ -111,5 +151,5 @@ def test_the_table_of_comparisons_pairs_trials_and_turns_kd_against_erm():
     assert p == 2 / 2**6
     assert corrected == pytest.approx(13 * p)
     lines = list(results_page.compared(trials))
-    assert lines[2].startswith("| `erm` | 10.0 [2.5, 17.5] | -1.0 [-1.0, -1.0] | 0.0312 | 0.41 | – |")
-    assert lines[3].startswith("| `kd` | 11.0 [3.5, 18.5] | – | – | – | +1.0 [+1.0, +1.0] |")
+    assert lines[2].startswith("| `erm` | 10.0 [2.5, 17.5] | -1.0 [-1.0, -1.0] | 0 of 2 | 0.0312 | 0.41 | – |")
+    assert lines[3].startswith("| `kd` | 11.0 [3.5, 18.5] | – | – | – | – | +1.0 [+1.0, +1.0] | 2 of 2 |")
