@@ -28,7 +28,7 @@ ROOMS = {
     "replay": {"cache", "samples", "views"},
     "batches": {"engine"},
     "training_set": {"batches", "engine", "views"},
-    "adapters": {"queries"},
+    "adapters": {"engine", "queries"},
     "losses": set(),
     "selection": {"batches", "student"},
     "averaging": {"student"},

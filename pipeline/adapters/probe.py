@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from pipeline.adapters.labelled import Labelled
 from pipeline.adapters.zero_shot import ZeroShot
+from pipeline.engine.device import device
 
 FOLDS = 5
 STEPS = 200
@@ -64,8 +65,9 @@ def in_folds(inside: Labelled, start: ZeroShot, fold: np.ndarray, strength: floa
 
 
 def weights(inside: Labelled, start: ZeroShot, strength: float) -> np.ndarray:
-    """(C, D) of a probe fitted to all. L-BFGS in float64 from E; the problem is convex, and its end does not hang on the way."""
-    rows, named, text = (torch.from_numpy(one) for one in (inside.features, inside.labels, start.text))
+    """(C, D) of a probe fitted to all. L-BFGS in float64 from E, on a GPU where there is one; the problem is convex, and its end
+    does not hang on the way."""
+    rows, named, text = (torch.from_numpy(one).to(device()) for one in (inside.features, inside.labels, start.text))
     change = torch.zeros_like(text, requires_grad=True)
     optimiser = torch.optim.LBFGS([change], max_iter=STEPS, line_search_fn="strong_wolfe")
 
@@ -78,4 +80,4 @@ def weights(inside: Labelled, start: ZeroShot, strength: float) -> np.ndarray:
 
     if len(rows):
         optimiser.step(loss)
-    return np.asarray((text + change).detach().numpy())
+    return np.asarray((text + change).detach().cpu().numpy())
