@@ -41,10 +41,9 @@ def best_by_validation(outcomes: Sequence[Outcome]) -> list[Outcome]:
     largest, as DomainBed's sorting has it. In order of first appearance."""
     best: dict[tuple[str, str, int], Outcome] = {}
     for one in outcomes:
-        where = one.key.held_out, one.key.method, one.key.trial
-        before = best.get(where)
+        before = best.get(one.key.cell)
         if before is None or _rank(one) > _rank(before):
-            best[where] = one
+            best[one.key.cell] = one
     return list(best.values())
 
 

@@ -18,7 +18,7 @@ def section(results: Path, outcomes: Sequence[Outcome]) -> str:
     """A Markdown table of the soups that were made of these very trials; empty where there is none."""
     cells: dict[tuple[str, str, int], list[Outcome]] = {}
     for one in outcomes:
-        cells.setdefault((one.key.held_out, one.key.method, one.key.trial), []).append(one)
+        cells.setdefault(one.key.cell, []).append(one)
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for (held_out, method, _), trials in cells.items():
         for rule in RULES:

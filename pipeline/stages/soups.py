@@ -24,8 +24,7 @@ def run(plan: Plan, results: Path) -> None:
     assignments = [assigned(plan, key) for key in plan.experiment.trials()]
     cells: dict[tuple[str, str, int], list[Ingredient]] = {}
     for one, card in current.look(results, assignments, partial(made_from, materials)).done.items():
-        where = one.key.held_out, one.key.method, one.key.trial
-        cells.setdefault(where, []).append(Ingredient(one, card, one.key.folder(results)))
+        cells.setdefault(one.key.cell, []).append(Ingredient(one, card, one.key.folder(results)))
     several = [cell for cell in cells.values() if len(cell) > 1]
     if not several:
         raise InputError(

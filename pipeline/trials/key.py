@@ -14,6 +14,11 @@ class TrialKey:
     hparams_seed: int
     trial: int
 
+    @property
+    def cell(self) -> tuple[str, str, int]:
+        """What trials of several hyperparameter seeds have in common."""
+        return self.held_out, self.method, self.trial
+
     def folder(self, results: Path) -> Path:
         """Where its files go, below a results folder."""
         seeds = f"hparams-{self.hparams_seed}", f"trial-{self.trial}"
