@@ -23,6 +23,10 @@ class Outcome:
         """Raises InputError where the file is missing or damaged."""
         return predictions.read(self.folder / files.PREDICTIONS)
 
+    def named(self) -> predictions.Named:
+        """As `answers`, and less of it."""
+        return predictions.named(self.folder / files.PREDICTIONS)
+
     @property
     def weights_bytes(self) -> int:
         """Size of the student's file."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.domainbed.choosing import RULES
-from pipeline.errors import InputError
-from pipeline.progress import say, show
-from pipeline.report import ensembles, outcome, page, soups, sweeps, table, tidy, told
+from pipeline.errors import CacheError, InputError
+from pipeline.progress import say, show, warn
+from pipeline.queries.alignment import alignments
+from pipeline.report import apart, ensembles, outcome, page, soups, sweeps, table, tidy, told
 from pipeline.report.accuracies import AVERAGE, MEANING, ZERO_SHOT, Accuracies, accuracies, collapsed
 from pipeline.report.details import details
 from pipeline.report.headline import headline
@@ -23,8 +24,10 @@ from pipeline.stages.gathering import assigned, gathered
 from pipeline.writing import replace_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.experiment.places import Plan
-    from pipeline.report.outcome import Outcome
+    from pipeline.report.outcome import Group, Outcome
     from pipeline.report.page import Page
     from pipeline.stage_two.current import Standing
     from pipeline.stage_two.materials import Materials
@@ -54,6 +57,8 @@ def run(plan: Plan, results: Path, sweep: Path | None = None) -> Accuracies:
     leaks = list(judging.leaks(materials.samples.rows, matrix.held_out))
     shown = _page(plan, materials, results, best, found, marked, leaks, gaps)
     text = table.page(f"{about[0].upper()}{about[1:]}.", shown.verdict, leaks, cells, gaps)
+    if known := _known(shown.groups, materials):
+        text += f"\n{known}"
     if together := ensembles.section(shown.groups):
         text += f"\n{together}"
     if mixed := soups.section(results, outcomes):
@@ -87,6 +92,15 @@ def _read(plan: Plan, results: Path, standing: Standing) -> tuple[list[Outcome],
                 f"{one.key} is left out: {error}: `{plan.command('student', results)} {shlex.join(one.key.arguments)}`."
             )
     return outcomes, damaged
+
+
+def _known(groups: Sequence[Group], materials: Materials) -> str:
+    """Nothing where the teacher's features are damaged, of which the trials may need none: a warning says so."""
+    try:
+        return apart.section(groups, alignments(materials.cache, materials.samples))
+    except CacheError as error:
+        warn(f"{error}; so the report does not say what the teacher knows")
+        return ""
 
 
 def _plots(shown: Page) -> dict[str, str]:

@@ -16,16 +16,22 @@ BATCH = 4096
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What `predictions.parquet` says, (samples,) each: `inside` is the in split; a `confidence` is the probability of the answer
-    beside it, of the student or of the teacher."""
+class Named:
+    """Who names which sample how, (samples,) each: `inside` is the in split."""
 
     domain: np.ndarray
     inside: np.ndarray
     label: np.ndarray
     answer: np.ndarray
-    confidence: np.ndarray
     teacher_answer: np.ndarray
+
+
+@dataclass(frozen=True)
+class Answers(Named):
+    """All that `predictions.parquet` says, (samples,) each; a `confidence` is the probability of the answer beside it, of the
+    student or of the teacher."""
+
+    confidence: np.ndarray
     teacher_confidence: np.ndarray
     drawn: np.ndarray
     selected: np.ndarray
@@ -78,8 +84,19 @@ def read(path: Path) -> Answers:
     """What `write` wrote. Raises InputError where the file is missing, or another."""
     try:
         parts = [_answers(batch) for batch in pq.ParquetFile(path).iter_batches(BATCH, use_threads=False)]
-        return Answers(**{name: np.concatenate([part[name] for part in parts]) for name in Answers.__annotations__})
+        return Answers(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     except (pa.ArrowException, OSError, KeyError, ValueError, IndexError) as error:
+        raise _not_these(path, error) from error
+
+
+def named(path: Path) -> Named:
+    """A small part of what `read` reads, without any probability. Raises InputError as it does."""
+    try:
+        table = pq.read_table(path, columns=["domain", "split", "label", "answer", "teacher_answer"])
+        found = {name: table[name].to_numpy() for name in table.column_names}
+        domain, inside = found.pop("domain").astype(str), found.pop("split") == "in"
+        return Named(domain=domain, inside=inside, **found)
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise _not_these(path, error) from error
 
 

@@ -5,6 +5,7 @@ the trials of each experiment from `results/` and its name, and adds them to tho
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ import pyarrow.parquet as pq
 from pipeline import journal
 from pipeline.cache import reader
 from pipeline.experiment import places
-from pipeline.experiment.places import Plan
+from pipeline.queries.alignment import alignments
+from pipeline.report.apart import shares
 from pipeline.samples import table
 from pipeline.trials import predictions
 from pipeline.trials.predictions import Answers
-from tests.studies.alignment import alignments, threshold
 
 KEY = ("student", "held_out", "method", "hparams_seed", "trial")
 METRICS = ("accuracy", "validation", "teacher_zero_shot", "step", "images_drawn", "images_learnt_from", "collapsed")
@@ -32,38 +33,20 @@ def machines(results: Path) -> dict[str, str]:
     return {trial: one.machine for one in journal.read(results) for trial in one.trials}
 
 
-def aligned(plan: Plan) -> np.ndarray:
-    """(samples,) alignments of clean pictures and their true classes, in the order of the samples table."""
-    samples, cache = table.read(plan.samples_folder), reader.open_complete(plan.cache_folder)
-    row_of = {row.id: at for at, row in enumerate(cache.rows)}
-    rows = [row_of[one.id] for one in samples.rows]
-    labels = np.array([one.label for one in samples.rows])
-    return alignments(cache.clean_features()[rows], cache.read_text_embeddings(), labels)
-
-
-def told_apart(answers: Answers, held_out: str, cosines: np.ndarray) -> dict[str, float]:
-    """Of a trial: accuracies, of student and teacher, on what of the held-out in split the teacher knows (`ip`) and does not
-    (`oop`), by the threshold that suits the sources' in splits; the student's where the teacher errs, and on what it learnt
-    from (`fit`); and how often the teacher is right on what was drawn, and on what was learnt from."""
+def told_apart(answers: Answers, held_out: str, aligned: np.ndarray) -> dict[str, float]:
+    """Of a trial: accuracies apart for what the teacher knows, and does not; the student's where the teacher errs, and on what it
+    learnt from (`fit`); and how often the teacher is right on what was drawn, and on what was learnt from."""
     right, teacher = answers.answer == answers.label, answers.teacher_answer == answers.label
-
-    def share(values: np.ndarray, among: np.ndarray) -> float:
-        if not among.any():
-            raise ValueError(f"{held_out}: there is no image to tell apart: the teacher knows all, or none")
-        return float(values[among].mean())
-
     held, sources = (answers.inside & there for there in (answers.domain == held_out, answers.domain != held_out))
-    limit = threshold(cosines[sources], teacher[sources])
-    known, unknown = held & (cosines >= limit), held & (cosines < limit)
+    apart = shares(answers, held_out, aligned)
+    if any(map(math.isnan, apart.values())):
+        raise ValueError(
+            f"{held_out} held out: the teacher knows all images, or none, and there is nothing to tell apart"
+        )
     return {
-        "threshold": limit,
-        "ip_share": share(known, held),
-        "ip": share(right, known),
-        "oop": share(right, unknown),
-        "teacher_ip": share(teacher, known),
-        "teacher_oop": share(teacher, unknown),
-        "where_teacher_errs": share(right, held & ~teacher),
-        "fit": share(right, sources),
+        **apart,
+        "where_teacher_errs": float(right[held & ~teacher].mean()),
+        "fit": float(right[sources].mean()),
         "teacher_of_drawn": float(np.average(teacher, weights=answers.drawn)),
         "teacher_of_learnt": float(np.average(teacher, weights=answers.selected)),
     }
@@ -73,7 +56,8 @@ def rows(experiment: Path) -> list[dict[str, Any]]:
     """A row a finished trial of the experiment: its key, what of its student decides the table, its metrics, the above, its
     processor."""
     plan, results = places.load(experiment), Path("results") / experiment.stem
-    cosines, where, found = aligned(plan), machines(results), []
+    aligned = alignments(reader.open_complete(plan.cache_folder), table.read(plan.samples_folder))
+    where, found = machines(results), []
     for key in plan.experiment.trials():
         if not (key.folder(results) / "card.json").exists():
             continue
@@ -85,7 +69,7 @@ def rows(experiment: Path) -> list[dict[str, Any]]:
                 **{one: card["student"][one] for one in STUDENT},
                 "backbone": card["student"]["model"]["backbone"],
                 **{one: card["metrics"][one] for one in METRICS},
-                **told_apart(answers, key.held_out, cosines),
+                **told_apart(answers, key.held_out, aligned),
                 "machine": where.get(str(key), "unknown"),
             }
         )

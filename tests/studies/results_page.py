@@ -89,7 +89,7 @@ def apart(trials: Trials) -> Iterator[str]:
     """Accuracy on what the teacher knows, and does not."""
     yield "| method | IP | over `erm` | OOP | over `erm` | where the teacher errs |"
     yield "|---|---|---|---|---|---|"
-    share, known, unknown = (of(trials, "erm", one) for one in ("ip_share", "teacher_ip", "teacher_oop"))
+    share, known, unknown = (of(trials, "erm", one) for one in ("share", "teacher_ip", "teacher_oop"))
     yield f"| teacher zero-shot ({100 * share.mean():.0f} % IP) | {percent(known)} | – | {percent(unknown)} | – | 0 |"
     for method in METHODS:
         cells = []

@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.trials.predictions import Answers
 from tests.studies import results_page
-from tests.studies.alignment import alignments, threshold
 from tests.studies.collecting import told_apart
 from tests.studies.inference import bootstrap, holm, sign_flip
 
@@ -45,31 +42,10 @@ def test_a_bootstrap_draws_styles_and_their_trials():
     assert np.ptp(bootstrap(wild)) > np.ptp(bootstrap(steady))
 
 
-def test_an_alignment_is_the_cosine_with_the_true_class():
-    features, text = np.array([[3.0, 4.0], [0.0, 2.0]], np.float16), np.array([[[1.0, 0.0], [0.0, 5.0]]], np.float32)
-    assert alignments(features, text, np.array([0, 1])) == pytest.approx([0.6, 1.0])
-    assert alignments(features, text, np.array([1, 0])) == pytest.approx([0.8, 0.0])
-
-
-@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=30))
-def test_the_threshold_is_the_smallest_that_tells_best(drawn):
-    aligned, right = (np.array(one) for one in zip(*drawn, strict=True))
-
-    def told(limit):
-        above = np.mean(aligned[right] >= limit) if right.any() else 0.0
-        below = np.mean(aligned[~right] < limit) if not right.all() else 0.0
-        return round(above + below, 12)
-
-    found = threshold(aligned.astype(float), right)
-    assert found == min(limit for limit in set(aligned.tolist()) if told(limit) == max(map(told, aligned.tolist())))
-
-
-def test_a_trial_is_told_apart_by_the_threshold_of_its_sources():
-    """The held-out images' own answers of the teacher have no part in the threshold, nor have the out splits."""
-    domain = np.array(["a"] * 4 + ["b"] * 4 + ["a"])
+def test_what_a_trial_learnt_from_by_hand():
     teacher_right = np.array([False, True, True, True, False, True, False, False, False])
     answers = Answers(
-        domain=domain,
+        domain=np.array(["a"] * 4 + ["b"] * 4 + ["a"]),
         inside=np.array([True] * 8 + [False]),
         label=np.zeros(9, int),
         answer=np.array([0, 0, 0, 1, 0, 1, 0, 1, 1]),
@@ -79,23 +55,19 @@ def test_a_trial_is_told_apart_by_the_threshold_of_its_sources():
         drawn=np.array([2, 2, 2, 2, 0, 0, 0, 0, 0]),
         selected=np.array([2, 0, 0, 1, 0, 0, 0, 0, 0]),
     )
-    cosines = np.array([0.1, 0.5, 0.6, 0.7, 0.2, 0.55, 0.5, 0.4, 0.9])
-    assert told_apart(answers, "b", cosines) == {
-        "threshold": 0.5,
-        "ip_share": 0.5,
-        "ip": 0.5,
-        "oop": 0.5,
-        "teacher_ip": 0.5,
-        "teacher_oop": 0.0,
-        "where_teacher_errs": pytest.approx(2 / 3),
-        "fit": 0.75,
-        "teacher_of_drawn": 0.75,
-        "teacher_of_learnt": pytest.approx(1 / 3),
-    }
+    aligned = np.array([0.1, 0.5, 0.6, 0.7, 0.2, 0.55, 0.5, 0.4, 0.9])
+    found = told_apart(answers, "b", aligned)
+    assert found["share"] == 0.5
+    assert found["where_teacher_errs"] == pytest.approx(2 / 3)
+    assert found["fit"] == 0.75
+    assert found["teacher_of_drawn"] == 0.75
+    assert found["teacher_of_learnt"] == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="nothing to tell apart"):
+        told_apart(answers, "b", np.where(answers.domain == "b", 1.0, aligned))
 
 
 FIELDS = (
-    *("accuracy", "validation", "teacher_zero_shot", "ip_share", "ip", "oop", "teacher_ip", "teacher_oop"),
+    *("accuracy", "validation", "teacher_zero_shot", "share", "ip", "oop", "teacher_ip", "teacher_oop"),
     *("where_teacher_errs", "fit", "teacher_of_drawn", "teacher_of_learnt"),
 )
 
