@@ -13,7 +13,7 @@ from typer.main import get_command
 from pipeline.cli import app
 from tests import methods_page, performance_page, scaling_page
 from tests.conftest import ENVIRONMENT, ROOT, change, write_images
-from tests.studies import selection_page
+from tests.studies import results_page, selection_page
 
 PAGES = sorted([ROOT / "README.md", ROOT / "cache/README.md", *(ROOT / "docs").glob("*.md")])
 UsageError = BadParameter.__base__
@@ -161,7 +161,7 @@ def test_own_images_and_then_the_quickstart_run_as_they_stand(installed, photos,
 
 def test_the_page_of_figures_is_that_of_the_files():
     """`python -m tests.performance_page` and its like write them."""
-    for written in (performance_page, scaling_page, methods_page, selection_page):
+    for written in (performance_page, scaling_page, methods_page, selection_page, results_page):
         assert written.PAGE.read_text(encoding="utf-8") == written.page()
 
 

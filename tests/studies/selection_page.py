@@ -16,8 +16,11 @@ from tests.studies.pages import renewed
 
 PAGE = ROOT / "docs/selection.md"
 TRIALS = ROOT / "docs/studies/selection.parquet"
+STUDY, STUDENT = ROOT / "docs/studies/results.parquet", "resnet10t-800"
 WITHOUT = {"kd": "none (`kd`)", "whole": "none (`scmd` on whole batches)"}
 SHARES = {"p10": 0.1, "p20": 0.2, "p35": 0.35, "p50": 0.5}
+# Methods of `configs/study.yaml` that are cells of the map, in its trials and on its styles.
+OF_THE_STUDY = {"kd": "kd", "scmd": "paper_p20", "scmd_safest": "safest_p50"}
 RULES = {"paper": "the paper's rule", "safest": "the safest"}
 
 
@@ -46,6 +49,12 @@ def rows(trials: list[dict], steps: int, styles: list[str]) -> list[str]:
 def table(file: Path = TRIALS) -> str:
     """Markdown: length × share × rule, accuracy on each held-out style and mean validation accuracy."""
     trials = pq.read_table(file).to_pylist()
+    cells = {(one["held_out"], one["trial"]) for one in trials}
+    trials += [
+        {**one, "method": OF_THE_STUDY[one["method"]]}
+        for one in pq.read_table(STUDY).to_pylist()
+        if one["student"] == STUDENT and one["method"] in OF_THE_STUDY and (one["held_out"], one["trial"]) in cells
+    ]
     styles = sorted({one["held_out"] for one in trials}, reverse=True)
     lines = [
         f"| steps | p | selection | {' | '.join(f'{style} held out' for style in styles)} | validation |",
