@@ -196,7 +196,7 @@ def test_dvcs_own_views_tell_what_the_report_tells(repository):
     shown = json.loads(run("dvc", "metrics", "show", "--json", cwd=repository))[""]["data"]["results/report.json"][
         "data"
     ]
-    (row,) = re.findall(r"^\| ink \| (.*) \|$", (repository / "results/report.md").read_text(), re.M)
+    row, *_ = re.findall(r"^\| ink \| (.*) \|$", (repository / "results/report.md").read_text(), re.M)
     told = [float(cell.split()[0]) for cell in row.split(" | ")]
     assert [round(value, 1) for value in shown["ink"].values()] == pytest.approx(told, abs=0.051)
     assert list(shown["ink"]) == ["teacher zero-shot", "erm", "scmd"]

@@ -126,7 +126,9 @@ def _encoded(workers: int | None, encoder: Encoder, asked: Sequence[Asked]) -> I
     finally:
         crew.end()
     if again := crew.shares.begun_again:
-        say(f"{again} blocks were begun again, as the process or node that had begun them died")
+        say(
+            f"{again} {'block was' if again == 1 else 'blocks were'} begun again, as the process or node that had begun it died"
+        )
 
 
 def _why(error: ActorDiedError) -> str:

@@ -92,8 +92,8 @@ def test_a_cache_is_the_same_bytes_though_a_process_and_then_a_node_are_killed(p
         cluster.remove_node(node, allow_graceful=False)
 
     said = disturbed(disturb, "teacher", "--engine", "ray", "--address", cluster.address, cwd=project)
-    # Two died, and each was at another block: no block was begun more than twice.
-    assert "\n2 blocks were begun again" in said
+    # Two died, each at another block, or the second between two: no block was begun more than twice.
+    assert re.search(r"\n(1 block was|2 blocks were) begun again", said), said
     assert "cache/toy/tiny: a new cache\n2 processes of the cluster, with 2 cores and 0 GPUs\n" in said
     there = files(project / CACHE)
     (project / CACHE).rename(project / "on-the-cluster")
