@@ -126,9 +126,7 @@ def _encoded(workers: int | None, encoder: Encoder, asked: Sequence[Asked]) -> I
     finally:
         crew.end()
     if again := crew.shares.begun_again:
-        say(
-            f"{again} {'block was' if again == 1 else 'blocks were'} begun again, as the process or node that had begun it died"
-        )
+        say(f"{again} {'block was' if again == 1 else 'blocks were'} begun again, as a process or node died at work")
 
 
 def _why(error: ActorDiedError) -> str:

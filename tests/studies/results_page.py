@@ -14,7 +14,7 @@ from pipeline.report.accuracies import MARK
 from pipeline.report.table import cell
 from tests.conftest import ROOT
 from tests.studies.inference import bootstrap, holm, sign_flip
-from tests.studies.pages import renewed
+from tests.studies.pages import accuracy, renewed
 
 PAGE = ROOT / "docs/results.md"
 TRIALS = ROOT / "docs/studies/results.parquet"
@@ -105,11 +105,9 @@ def by_style(trials: Trials, methods: Sequence[str]) -> Iterator[str]:
     yield f"|---|---|{'---|' * len(methods)}"
     for style in sorted({one["held_out"] for one in trials}):
         here = [one for one in trials if one["held_out"] == style]
-        cells = [cell([one["teacher_zero_shot"] for one in here if one["method"] == methods[0]])]
-        for method in methods:
-            mine = [one for one in here if one["method"] == method]
-            cells.append(cell([one["accuracy"] for one in mine], collapsed=any(one["collapsed"] for one in mine)))
-        yield f"| {style} | {' | '.join(str(one or '–') for one in cells)} |"
+        teacher = cell([one["teacher_zero_shot"] for one in here if one["method"] == methods[0]]) or "–"
+        cells = [accuracy([one for one in here if one["method"] == method]) for method in methods]
+        yield f"| {style} | {teacher} | {' | '.join(cells)} |"
     chosen = [np.mean([one["validation"] for one in trials if one["method"] == method]) for method in methods]
     yield f"| *validation* | | {' | '.join(f'*{100 * one:.1f}*' for one in chosen)} |"
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipeline.report.accuracies import MARK
-from pipeline.report.table import cell
 from tests.conftest import ROOT
-from tests.studies.pages import renewed
+from tests.studies.pages import accuracy, renewed
 
 PAGE = ROOT / "docs/selection.md"
 TRIALS = ROOT / "docs/studies/selection.parquet"
@@ -29,13 +28,9 @@ def rows(trials: list[dict], steps: int, styles: list[str]) -> list[str]:
 
     def cells(method: str) -> list[str]:
         here = [one for one in trials if one["steps"] == steps and one["method"] == method]
-        of_each = [[one for one in here if one["held_out"] == style] for style in styles]
-        accuracies = [
-            cell([one["accuracy"] for one in some], collapsed=any(one["collapsed"] for one in some)) for some in of_each
-        ]
         chosen = [one["validation"] for one in here]
         return [
-            *(str(one or "–") for one in accuracies),
+            *(accuracy([one for one in here if one["held_out"] == style]) for style in styles),
             f"{100 * math.fsum(chosen) / len(chosen):.1f}" if chosen else "–",
         ]
 
