@@ -16,28 +16,27 @@ from tests.studies.pages import accuracy, renewed
 PAGE = ROOT / "docs/selection.md"
 TRIALS = ROOT / "docs/studies/selection.parquet"
 STUDY, STUDENT = ROOT / "docs/studies/results.parquet", "resnet10t-800"
-WITHOUT = {"kd": "none (`kd`)", "whole": "none (`scmd` on whole batches)"}
 SHARES = {"p10": 0.1, "p20": 0.2, "p35": 0.35, "p50": 0.5}
+RULES = {"paper": "the paper's rule", "safest": "the safest"}
+# The first cells of each method's row, in the map's order.
+SAID = {
+    "kd": "none (`kd`) | –",
+    "whole": "none (`scmd` on whole batches) | –",
+    **{f"{rule}_{share}": f"{p} | {name}" for share, p in SHARES.items() for rule, name in RULES.items()},
+}
 # Methods of `configs/study.yaml` that are cells of the map, in its trials and on its styles.
 OF_THE_STUDY = {"kd": "kd", "scmd": "paper_p20", "scmd_safest": "safest_p50"}
-RULES = {"paper": "the paper's rule", "safest": "the safest"}
 
 
 def rows(trials: list[dict], steps: int, styles: list[str]) -> list[str]:
-    """Of one length: what learns from whole batches, then each share by each rule."""
-
-    def cells(method: str) -> list[str]:
+    """Of one length: what learns from whole batches, then each share by each rule; of these what has run."""
+    lines = []
+    for method, said in SAID.items():
         here = [one for one in trials if one["steps"] == steps and one["method"] == method]
-        chosen = [one["validation"] for one in here]
-        return [
-            *(accuracy([one for one in here if one["held_out"] == style]) for style in styles),
-            f"{100 * math.fsum(chosen) / len(chosen):.1f}" if chosen else "–",
-        ]
-
-    lines = [f"| {steps:,} | {name} | – | {' | '.join(cells(method))} |" for method, name in WITHOUT.items()]
-    for share, p in SHARES.items():
-        for rule, name in RULES.items():
-            lines.append(f"| | {p} | {name} | {' | '.join(cells(f'{rule}_{share}'))} |")
+        if here:
+            cells = [accuracy([one for one in here if one["held_out"] == style]) for style in styles]
+            chosen = math.fsum(one["validation"] for one in here) / len(here)
+            lines.append(f"| {steps:,} | {said} | {' | '.join(cells)} | {100 * chosen:.1f} |")
     return lines
 
 
