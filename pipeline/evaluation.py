@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pipeline.views.pictures import Pictures
 
 BATCH = 256
+# Of half precision; a network that overflows is no reason to write −∞.
+LEAST = torch.finfo(torch.float16).min
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of each sample on its clean picture: `answers` (samples,) int64, `probabilities` (samples, C) float16, and `losses`
+    """Of each sample on its clean picture: `answers` (samples,) int64, `log_probabilities` (samples, C) float16, and `losses`
     (samples,) float32, the cross-entropy with the label."""
 
     answers: np.ndarray
-    probabilities: np.ndarray
+    log_probabilities: np.ndarray
     losses: np.ndarray
 
 
@@ -80,14 +82,14 @@ def zero_shot(logits: np.ndarray) -> ZeroShot:
 def predict(model: nn.Module, data: EvaluationSet, pictures: Iterator[np.ndarray], device: torch.device) -> Predictions:
     """The answer to a picture is the class of the largest logit. `pictures` are those of `data.orders()`, as they come."""
     model.eval()
-    answers, probabilities, losses = [], [], []
+    answers, log_probabilities, losses = [], [], []
     for start in range(0, len(data.rows), BATCH):
         logits = model(normalised(next(pictures), data.mean, data.std, device)).float()
         labels = torch.from_numpy(data.labels[start : start + BATCH]).to(device)
         answers.append(logits.argmax(1).cpu().numpy())
-        probabilities.append(logits.softmax(1).half().cpu().numpy())
+        log_probabilities.append(logits.log_softmax(1).clamp(min=LEAST).half().cpu().numpy())
         losses.append(F.cross_entropy(logits, labels, reduction="none").cpu().numpy())
-    return Predictions(np.concatenate(answers), np.concatenate(probabilities), np.concatenate(losses))
+    return Predictions(np.concatenate(answers), np.concatenate(log_probabilities), np.concatenate(losses))
 
 
 def accuracies(right: np.ndarray, data: EvaluationSet) -> dict[str, float]:

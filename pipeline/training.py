@@ -178,7 +178,7 @@ def evaluate(
             trial.averaging.renew_statistics((batch.images for batch in fresh), trial.device)
     predictions = predict(trial.averaging.model, evaluated, pictures, trial.device)
     right = predictions.answers == evaluated.labels
-    learnt = counted(trial.selected.cpu().numpy(), judged, predictions.probabilities.shape[1])
+    learnt = counted(trial.selected.cpu().numpy(), judged, predictions.log_probabilities.shape[1])
     evaluation = Evaluation(
         step=number,
         accuracies=accuracies(right, evaluated),

@@ -235,7 +235,7 @@ def test_workers_make_the_pictures_of_evaluations_too_and_change_nothing(name):
     helped.settings = helped.settings.model_copy(update={"workers": 2})
     answers = [training.train(trial, data_of(judged(), name), judged()) for trial in (alone, helped)]
     assert_same_end(alone, helped)
-    assert (answers[0].probabilities == answers[1].probabilities).all()
+    assert (answers[0].log_probabilities == answers[1].log_probabilities).all()
 
 
 def test_the_chosen_weights_answer_to_everything():

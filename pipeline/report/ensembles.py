@@ -1,6 +1,6 @@
 """Ensembles of averages (EoA; Arpit et al., NeurIPS 2022): the trials of a cell answer together, by the sum of their logits.
 
-What a trial leaves are probabilities, whose logarithms differ from the logits by a number a sample, which moves no answer. All
+What a trial leaves are logarithms of probabilities, which differ from the logits by a number a sample, which moves no answer. All
 images of the held-out domain are judged, as every trial has its own split of them and none learnt from any.
 """
 

@@ -180,7 +180,7 @@ def _metrics(key: TrialKey, last: Evaluation) -> dict[str, Any]:
 
 def _answers(random: np.random.Generator, judged: EvaluationSet, sizes: Sizes) -> pa.Table:
     logits = random.standard_normal((sizes.samples, sizes.classes)) * 2
-    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     answers = logits.argmax(1)
     drawn = random.integers(0, 90, sizes.samples)
     said = ZeroShot(random.integers(0, sizes.classes, sizes.samples), random.random(sizes.samples).astype(np.float16))
@@ -188,7 +188,7 @@ def _answers(random: np.random.Generator, judged: EvaluationSet, sizes: Sizes) -
     return predictions.table(
         [f"{row:064x}" for row in range(sizes.samples)],
         judged,
-        Predictions(answers, probabilities.astype(np.float16), losses),
+        Predictions(answers, log_probabilities.astype(np.float16), losses),
         said,
         drawn,
         drawn // 2,

@@ -29,7 +29,7 @@ CARD = "card.json"
 WEIGHTS, PROJECTION, ADAPTER = "student.safetensors", "projection.safetensors", "adapter.safetensors"
 PREDICTIONS, HISTORY, METRICS = "predictions.parquet", "history.json", "metrics.json"
 # Goes up when a finished trial leaves other files, or other things in them.
-FORMAT = 4
+FORMAT = 5
 # Of its metrics those that differ from run to run.
 TIMES = ("seconds", "seconds_evaluating")
 # What `report` reads of a card's metrics.

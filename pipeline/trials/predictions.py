@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError, reason
 from pipeline.evaluation import EvaluationSet, Predictions, ZeroShot
 
-# Rows that are read at a time, with all their probabilities.
+# Rows that are read at a time, with the probabilities of all classes.
 BATCH = 4096
 
 
@@ -46,10 +46,11 @@ def table(
     selected: np.ndarray,
 ) -> pa.Table:
     """A row a sample of `samples.parquet`, in its order: `row`, `id` (the SHA-256 of its file, 32 bytes), `domain`, `split`
-    (in or out), `label`, `answer`, `probabilities` (C half-precision numbers), the teacher's `teacher_answer` and
-    `teacher_probability`, and how often it was `drawn` and `selected` in the trial: not all that is drawn is learnt from."""
-    count, classes = predictions.probabilities.shape
-    flat = pa.array(predictions.probabilities.reshape(-1), pa.float16())
+    (in or out), `label`, `answer`, `log_probabilities` (C half-precision natural logarithms: probabilities themselves would end
+    at 2⁻²⁴, and with them what an ensemble sums), the teacher's `teacher_answer` and `teacher_probability`, and how often it was
+    `drawn` and `selected` in the trial: not all that is drawn is learnt from."""
+    count, classes = predictions.log_probabilities.shape
+    flat = pa.array(predictions.log_probabilities.reshape(-1), pa.float16())
     return pa.table(
         {
             "row": pa.array(np.arange(count), pa.int64()),
@@ -58,7 +59,7 @@ def table(
             "split": pa.array(["out" if out else "in" for out in judged.out], pa.string()),
             "label": pa.array(judged.labels, pa.int32()),
             "answer": pa.array(predictions.answers, pa.int32()),
-            "probabilities": pa.FixedSizeListArray.from_arrays(flat, classes),
+            "log_probabilities": pa.FixedSizeListArray.from_arrays(flat, classes),
             "teacher_answer": pa.array(zero_shot.answers, pa.int32()),
             "teacher_probability": pa.array(zero_shot.probabilities, pa.float16()),
             "drawn": pa.array(drawn, pa.int32()),
@@ -100,18 +101,13 @@ def named(path: Path) -> Named:
         raise _not_these(path, error) from error
 
 
-# Half precision has no smaller number above 0.
-LEAST = 2.0**-24
-
-
 def log_probabilities(path: Path, domain: str) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) labels and (n, C) float32 logarithms of the probabilities of a domain's samples, none below that of the least number
-    that the file can hold. Raises InputError as `read` does."""
+    """(n,) labels and (n, C) float32 logarithms of the probabilities of a domain's samples. Raises InputError as `read` does."""
     try:
-        rows = pq.read_table(path, columns=["label", "probabilities"], filters=[("domain", "=", domain)])
+        rows = pq.read_table(path, columns=["label", "log_probabilities"], filters=[("domain", "=", domain)])
         labels = rows["label"].to_numpy()
-        probabilities = rows["probabilities"].combine_chunks().flatten().to_numpy().reshape(len(labels), -1)
-        return labels, np.log(np.maximum(probabilities.astype(np.float32), LEAST))
+        logarithms = rows["log_probabilities"].combine_chunks().flatten().to_numpy().reshape(len(labels), -1)
+        return labels, logarithms.astype(np.float32)
     except (pa.ArrowException, OSError, KeyError, ValueError, IndexError) as error:
         raise _not_these(path, error) from error
 
@@ -136,15 +132,15 @@ def _answers(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
     plain = {
         name: batch.column(name).to_numpy(zero_copy_only=False)
         for name in batch.schema.names
-        if name != "probabilities"
+        if name != "log_probabilities"
     }
-    probabilities = batch.column("probabilities").flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
+    logarithms = batch.column("log_probabilities").flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
     return {
         "domain": plain["domain"].astype(str),
         "inside": plain["split"] == "in",
         "label": plain["label"],
         "answer": plain["answer"],
-        "confidence": probabilities[np.arange(len(batch)), plain["answer"]].astype(np.float32),
+        "confidence": np.exp(logarithms[np.arange(len(batch)), plain["answer"]].astype(np.float32)),
         "teacher_answer": plain["teacher_answer"],
         "teacher_confidence": plain["teacher_probability"].astype(np.float32),
         "drawn": plain["drawn"],

@@ -85,9 +85,9 @@ def test_predictions_tell_of_every_sample_what_the_chosen_checkpoint_answers(tra
     assert [row["split"] for row in rows] == ["out" if one else "in" for one in out]
     judged = [row for row in rows if row["domain"] == "ink" and row["split"] == "in"]
     assert np.mean([row["answer"] == row["label"] for row in judged]) == metrics["accuracy"]
-    probabilities = np.array([row["probabilities"] for row in rows], np.float32)
-    assert probabilities.sum(1) == pytest.approx(np.ones(len(rows)), abs=2e-3)
-    assert (probabilities.argmax(1) == [row["answer"] for row in rows]).mean() > 0.95  # half precision makes ties
+    logarithms = np.array([row["log_probabilities"] for row in rows], np.float32)
+    assert np.exp(logarithms).sum(1) == pytest.approx(np.ones(len(rows)), abs=2e-3)
+    assert (logarithms.argmax(1) == [row["answer"] for row in rows]).mean() > 0.95  # half precision makes ties
     cache = reader.open_complete(trained / "cache/toy/tiny")
     row_of = {row.id: at for at, row in enumerate(cache.rows)}
     logits = cache.column("logits")[[row_of[one.id] for one in samples], 0].astype(np.float64)
