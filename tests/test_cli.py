@@ -11,7 +11,10 @@ import time
 import pytest
 
 from pipeline import cli, package
-from pipeline.methods import METHODS, NAMED
+from pipeline.averaging.building import SOURCES
+from pipeline.errors import ConfigError
+from pipeline.methods import METHODS, NAMED, decided, parse
+from pipeline.selection.rules import RULES
 from tests.conftest import ENVIRONMENT, ROOT, alive, change, hear_interrupts, ok, process_scmd, refused, run_scmd
 
 HEAVY = ("torch", "torchvision", "timm", "open_clip", "faiss")
@@ -189,15 +192,21 @@ def test_what_needs_an_extra_says_which(tmp_path):
 
 def test_methods_are_listed_with_family_needs_and_source_and_told_one_by_one():
     listed = ok("methods", cwd=ROOT).splitlines()
-    assert [line.split()[0] for line in listed[1:]] == [*METHODS, *NAMED]
+    rules = [*(f"select: {name}" for name in RULES), *(f"averaging: {name}" for name in SOURCES)]
+    assert [line.split("  ")[0] for line in listed[1:]] == [*METHODS, *NAMED, *rules]
     assert all(re.search(r"\S  +\S.*  +\S.*[.:=]", line) for line in listed[1 : len(METHODS) + 1])
     assert (
-        "rkd                   distillation        teacher_features         Relational knowledge distillation (Park"
+        "rkd                         distillation        teacher_features         Relational knowledge distillation (Park"
         in "\n".join(listed)
     )
     assert "`scmd` with {" in ok("methods", "scmd_official", cwd=ROOT)
-    for name in METHODS:
+    assert "\nnominal_steps: 5000    " in ok("methods", "scmd_official", cwd=ROOT)
+    for name, method in METHODS.items():
         told = ok("methods", name, cwd=ROOT)
-        assert all(f"\n{key}: " in told for key in METHODS[name].Settings.model_fields)
+        for key in method.Settings.model_fields:
+            assert (f"\n{key}: " in told) == (key not in decided(method))
+            if key in decided(method):
+                with pytest.raises(ConfigError, match="no setting of"):
+                    parse(name, {key: method.Settings.model_fields[key].default}, "here")
     assert "λ2 · T² · KL" in ok("methods", "scmd", cwd=ROOT)
     assert "method `magic` is unknown (known: active_bias, " in refused("methods", "magic", cwd=ROOT)

@@ -18,6 +18,14 @@ RULES: dict[str, Callable[[AveragingSettings, Shipped, int], Averaging]] = {
     "swad": lambda s, model, _: ValleyMean(model, s.converged, s.tolerated, s.ratio),
 }
 
+# Where each is from.
+SOURCES = {
+    "sma": "the simple moving average of EoA (Arpit et al., NeurIPS 2022), as SCMD has it",
+    "none": "the latest weights",
+    "ema": "exponential moving average",
+    "swad": "the valley of the validation loss (Cha et al., NeurIPS 2021)",
+}
+
 
 def build(settings: AveragingSettings, model: Shipped, steps: int) -> Averaging:
     """Over the `steps` updates of `model` that are to come."""

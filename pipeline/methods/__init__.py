@@ -93,6 +93,9 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     # The released code, SeanLeng1/SCMD at f07068b: selection ends by 5000 steps whatever the length, EoA's average begins with
     # update 299; its other values are the method's own defaults.
     "scmd_official": ("scmd", {"nominal_steps": 5000, "averaging": {"rule": "sma", "start": 300}}),
+    # Its SCMD_no_CM and SCMD_focal, at the paper's schedule.
+    "scmd_no_cm": ("scmd", {"lambda2": 0.0}),
+    "scmd_focal": ("scmd", {"beside": {"focal": {"alpha": 0.25, "gamma": 2.0}}}),
 }
 
 
@@ -106,6 +109,11 @@ def named(name: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 _DECIDED = {"averaging": ("averaging",), "selection": ("select", "random_fraction")}
 
 
+def decided(method: type[Method]) -> frozenset[str]:
+    """Of the settings that every method has those that this one does not read, as it has a rule of its own."""
+    return frozenset(key for hook, keys in _DECIDED.items() if overrides(method, hook) for key in keys)
+
+
 def parse(name: str, values: dict[str, Any], where: str) -> MethodSettings:
     """The settings of a method, those of methods beside it written out. Raises ConfigError, which begins with `where`."""
     settings = config.parse(values, METHODS[name].Settings, where)
@@ -114,10 +122,8 @@ def parse(name: str, values: dict[str, Any], where: str) -> MethodSettings:
         raise ConfigError(
             f"{where}: `select: {settings.select}` needs a method with `{min(lacking)}`, and `{name}` has none"
         )
-    if ignored := [
-        key for hook, keys in _DECIDED.items() if overrides(METHODS[name], hook) for key in keys if key in values
-    ]:
-        raise ConfigError(f"{where}: `{ignored[0]}` is no setting of `{name}`, which has a rule of its own")
+    if ignored := decided(METHODS[name]) & values.keys():
+        raise ConfigError(f"{where}: `{min(ignored)}` is no setting of `{name}`, which has a rule of its own")
     if unknown := [other for other in settings.beside if other not in METHODS]:
         raise ConfigError(f"{where}: `beside` names `{unknown[0]}`, which is no method (known: {', '.join(METHODS)})")
     if fault := joined.fault(METHODS[name], {other: METHODS[other] for other in settings.beside}):

@@ -17,9 +17,10 @@ Score = Callable[[Tensor, Batch], Tensor]
 @dataclass(frozen=True)
 class Rule:
     """`score` makes the scoring function from a method's settings, of which it reads `reads`; where it is None, nothing is scored
-    and any sample is as good. `needs` names the fields of the batch."""
+    and any sample is as good. `needs` names the fields of the batch, `source` says where the rule is from."""
 
     score: Callable[[Any], Score] | None
+    source: str
     needs: frozenset[str] = frozenset()
     reads: frozenset[str] = frozenset()
 
@@ -52,10 +53,16 @@ def _without_doubt(settings: Any) -> Score:
 
 _LOGITS = frozenset({"teacher_logits"})
 RULES: dict[str, Rule] = {
-    "hardest": Rule(lambda _: cross_entropies),
-    "easiest": Rule(lambda _: lambda logits, batch: -cross_entropies(logits, batch)),
-    "random": Rule(None),
-    "divergence": Rule(lambda _: divergences, _LOGITS),
-    "distillation": Rule(_distillation, _LOGITS, frozenset({"lambda1", "temperature"})),
-    "hard_without_doubt": Rule(_without_doubt, frozenset({"agreement"})),
+    "hardest": Rule(
+        lambda _: cross_entropies, "SCMD's hard-to-learn samples; the sample dimension of W2D (Huang et al., CVPR 2022)"
+    ),
+    "easiest": Rule(lambda _: lambda logits, batch: -cross_entropies(logits, batch), "the opposite, to compare with"),
+    "random": Rule(None, "as many of any, to compare with"),
+    "divergence": Rule(lambda _: divergences, "KL(teacher ‖ student) of each sample", _LOGITS),
+    "distillation": Rule(
+        _distillation, "CE + λ1 · T² · KL of each sample", _LOGITS, frozenset({"lambda1", "temperature"})
+    ),
+    "hard_without_doubt": Rule(
+        _without_doubt, "the hardest whose label enough of their nearest neighbours share", frozenset({"agreement"})
+    ),
 }
