@@ -2,7 +2,8 @@
 
 The first says how the student answers, which samples it learns from and how its weights are averaged; those beside it bring
 networks of their own and terms. Of all methods that learn by the plain cross-entropy one such term remains, and none where one
-of them has a classification loss of its own (GroupDRO, Mixup, focal …), which takes its place.
+of them has a classification loss of its own (GroupDRO, Mixup, focal …), which takes its place. Where the first answers without
+the student's classifier (VL2V-ADiP, label-free distillation), nothing that stands beside it brings it a classification loss.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,10 +46,11 @@ class Joined(Method):
         }
         own = [name for name, one in members.items() if one.replaces_cross_entropy]
         joined: Terms = {}
+        keeps_plain = not own and classifies(type(self.first))
         for name, terms in found.items():
             for term, loss in terms.items():
                 if term == CROSS_ENTROPY and name not in own:
-                    if not own:
+                    if keeps_plain:
                         joined[CROSS_ENTROPY] = loss
                 else:
                     joined[f"{name}_{term}" if term in joined else term] = loss
@@ -86,11 +88,18 @@ def _within(place: str, learns: Callable[[str], bool]) -> Callable[[str], bool]:
     return accepts
 
 
+def classifies(method: type[Method]) -> bool:
+    """Whether its student answers by the classifier, which a classification loss would teach."""
+    return not overrides(method, "predictor")
+
+
 def fault(first: type[Method], beside: Mapping[str, type[Method]]) -> str | None:
     """Why these methods cannot be joined, or None."""
     for name, one in beside.items():
         if hooks := [hook for hook in _FIRSTS_OWN if overrides(one, hook)]:
             return f"`{name}` has its own {hooks[0]}, and so cannot stand beside another method"
+    if not classifies(first) and (losing := [name for name, one in beside.items() if one.replaces_cross_entropy]):
+        return f"`{losing[0]}` is a classification loss, and the first method has no classifier that it could teach"
     if len([one for one in (first, *beside.values()) if one.replaces_cross_entropy]) > 1:
         return "two of these methods put a classification loss of their own in the place of the cross-entropy"
     if len([one for one in (first, *beside.values()) if overrides(one, "phases")]) > 1:

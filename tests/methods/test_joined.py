@@ -59,6 +59,14 @@ def test_the_official_focal_variant_is_scmd_beside_which_the_focal_loss_stands()
     assert joined == pytest.approx({**expected, **losses("focal")})
 
 
+@pytest.mark.parametrize("first", ["label_free", "vl2v_adip"])
+def test_nothing_teaches_a_classifier_that_the_first_does_not_answer_by(first):
+    """Nor do the labels come back in beside a method that learns without them."""
+    joined = losses(first, beside={"coral": {"weight": 0.5}})
+    alone, beside = losses(first), losses("coral", weight=0.5)
+    assert joined == pytest.approx({**alone, "correlations": beside["correlations"]})
+
+
 def test_terms_of_one_name_keep_apart():
     joined = losses("clip_kd", beside={"fitnet": {}})
     assert joined.keys() == {"cross_entropy", "features", "relations", "fitnet_features"}
@@ -132,7 +140,16 @@ def test_a_joined_trial_that_was_written_down_ends_as_if_it_had_not_stopped(tmp_
             {"beside": {"mixup": {}}},
             "two of these methods put a classification loss of their own in the place",
         ),
-        ("vl2v_adip", {"beside": {"irm": {}}}, "two of these methods train in phases of their own"),
+        (
+            "vl2v_adip",
+            {"beside": {"mldg": {}}},
+            "`mldg` is a classification loss, and the first method has no classifier",
+        ),
+        (
+            "label_free",
+            {"beside": {"focal": {}}},
+            "`focal` is a classification loss, and the first method has no classifier",
+        ),
         ("erm", {"select": "distillation"}, "`select: distillation` needs a method with `lambda1`, and `erm` has none"),
     ],
 )
