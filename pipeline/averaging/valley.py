@@ -16,7 +16,7 @@ class ValleyMean:
 
     With E the losses observed, the valley starts at the first evaluation i with E_i = min(E_i … E_{i+Ns−1}), and ends before
     the first later one with min(E_i … E_{i+Ne−1}) > r · mean(E_start … E_{start+Ns−1}). Until it ends the current weights are
-    evaluated; `conclude` puts the mean in their place. Where no valley starts, the last weights stay.
+    evaluated; `conclude` puts the mean in their place. Where no valley starts, there is no mean: the best evaluation stands.
     """
 
     def __init__(self, model: Shipped, converged: int, tolerated: int, ratio: float) -> None:

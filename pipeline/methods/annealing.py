@@ -1,6 +1,6 @@
 """A penalty on the domains' risks whose weight leaps after some steps, as DomainBed has it: what V-REx and IRM share.
 
-Until `anneal_steps` the weight is 1; there the optimiser begins anew, as the loss leaps.
+Until `anneal_steps` the weight is 1; there the optimiser begins anew, as the loss leaps, and the weights' average goes on.
 """
 
 import torch
@@ -26,6 +26,7 @@ class AnnealedPenalty(Method):
     family = "domains"
     needs = frozenset({"domains"})
     replaces_cross_entropy = True
+    version = 2
     updates: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

@@ -2,7 +2,9 @@
 
 `features` is the mean of ‖normalize(P f) − normalize(v)‖² over the batch, v (B, D) the teacher's image features of the view.
 `relations` is KL(softmax_j(a · cos(v_i, E_yj)) ‖ softmax_j(exp(s) · cos(P f_i, E_yj))), a mean over i: to which of the batch's
-texts each image belongs, E_yj the text embedding of sample j's label, a the teacher's own scale and s the student's.
+texts each image belongs, E_yj the text embedding of sample j's label, a the teacher's own scale and s the student's. (The
+released code takes the mean of this and of its transpose; here a class's text stands once a sample, so that the transpose would
+ask which of equal texts' images is meant.)
 """
 
 import torch.nn.functional as F

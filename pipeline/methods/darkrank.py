@@ -77,7 +77,7 @@ def hard(_: Tensor, student: Tensor) -> Tensor:
 
 def soft(teacher: Tensor, student: Tensor) -> Tensor:
     """(B, L), (B, L) → (): over all L! rankings."""
-    orders = torch.tensor(list(permutations(range(student.shape[1]))), device=student.device)
+    orders = torch.tensor(list(permutations(range(student.shape[1]))), dtype=torch.int64, device=student.device)
     of_teacher, of_student = (log_probability(side[:, orders]) for side in (teacher, student))
     return (of_teacher.exp() * (of_teacher - of_student)).sum(1).mean()
 

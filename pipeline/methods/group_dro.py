@@ -5,6 +5,7 @@ their sum, so that the domains that go worst weigh most; they start equal. A dom
 teacher.
 """
 
+import math
 from typing import ClassVar
 
 import torch
@@ -32,18 +33,20 @@ class GroupDRO(Method):
     Settings = Settings
     needs = frozenset({"domains"})
     replaces_cross_entropy = True
+    version = 2
     ranges: ClassVar[Ranges] = {"eta": Range("groupdro_eta", power(10, -3, -1))}
-    shares: Tensor
+    log_shares: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__(settings, problem)
-        self.register_buffer("shares", torch.full((problem.domains,), 1 / problem.domains))
+        # Logarithms, as one loss of thousands would overflow the shares themselves, and never leave them.
+        self.register_buffer("log_shares", torch.full((problem.domains,), -math.log(problem.domains)))
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         present = batch.domains.unique()
         risks = torch.stack(
             [cross_entropy(outputs.logits[batch.domains == d], batch.labels[batch.domains == d]) for d in present]
         )
-        self.shares[present] *= torch.exp(self.settings.eta * risks.detach())
-        self.shares /= self.shares.sum()
-        return {"risk": (self.shares[present].clone() * risks).sum()}
+        self.log_shares[present] += self.settings.eta * risks.detach()
+        self.log_shares -= self.log_shares.logsumexp(0)
+        return {"risk": (self.log_shares[present].exp() * risks).sum()}

@@ -26,6 +26,8 @@ class Settings(MethodSettings):
 
     hard_fraction: float = Field(1 / 3, gt=0, le=1)
     """p: the share of a batch that is drawn."""
+    full_batch_fraction: float = Field(0.0, ge=0, le=1)
+    """k: the share of the steps, at the end, that learn from whole batches; the published method has none."""
     threshold: float = Field(1.0, ge=1)
     """τ from which samples are drawn by importance; at 1 always."""
 
@@ -36,6 +38,7 @@ class ImportanceSampling(Method):
     family = "weights of samples"
     Settings = Settings
     replaces_cross_entropy = True
+    version = 2
 
     def selection(self) -> Selector:
         schedule = Schedule(self.settings, self.problem.steps)

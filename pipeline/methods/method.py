@@ -55,8 +55,9 @@ class Problem:
 @dataclass(frozen=True)
 class Phase:
     """From step `first` on, the parameters learn whose name `learns` accepts: `student.…` of the student, `method.…` of the
-    method. A phase begins with an optimiser and an average of its own, and with the average of the one before it or the weights
-    that it ended with; the learning rate's schedule is the trial's."""
+    method. A phase begins with an optimiser of its own; with `begins_with: average` from the average of the one before it and
+    with an average of its own, with `last weights` from where that one ended, and its average goes on. The learning rate's
+    schedule is the trial's."""
 
     first: int
     learns: Callable[[str], bool]

@@ -22,8 +22,9 @@ LEAST = 1e-7
 class Settings(MethodSettings):
     """The objective's weight."""
 
-    lambda1: float = Field(1.0, ge=0)
-    """λ1, of the divergence; a batch of B samples spreads each row over B − 1 probabilities, so that it is small."""
+    lambda1: float = Field(30_000 / 64, ge=0)
+    """λ1, of the divergence, which is small, as a batch of B samples spreads each row over B − 1 probabilities: RepDistiller
+    weighs a sum of 1/B² each by 30,000, at a B of 64."""
 
 
 class PKT(Method):
@@ -31,6 +32,7 @@ class PKT(Method):
 
     family = "distillation"
     Settings = Settings
+    version = 2
     needs = frozenset({"teacher_features"})
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:

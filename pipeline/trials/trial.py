@@ -71,8 +71,10 @@ class Trial:
         return [phase for phase in self.method.phases() if phase.first <= step][-1]
 
     def enter(self, phase: Phase) -> None:
-        """A fresh optimiser over what learns in a phase, and a fresh average over its steps."""
-        self.optimizer, self.averaging = _of_phase(self.student, self.method, self.settings, phase)
+        """A fresh optimiser over what learns in a phase, and where it begins with the average a fresh average over its steps."""
+        self.optimizer = _optimizer(self.student, self.method, self.settings, phase)
+        if phase.begins_with == "average":
+            self.averaging = _averaging(self.student, self.method, self.settings, phase)
 
     def go_on_from_average(self) -> None:
         """The student and the method take the weights that the phase before ended with."""
@@ -95,7 +97,9 @@ def start(
     for one in (student, *(part for part in method.modules() if isinstance(part, Student))):
         one.computed_as(compute)
     student.train()  # and so it stays: what is evaluated is the average
-    optimizer, averaging = _of_phase(student, method, settings, method.phases()[0])
+    first = method.phases()[0]
+    optimizer = _optimizer(student, method, settings, first)
+    averaging = _averaging(student, method, settings, first)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         random = _random_state(device)
@@ -120,15 +124,18 @@ def exchange_random_state(trial: Trial, state: list[Tensor]) -> list[Tensor]:
     return before
 
 
-def _of_phase(
-    student: Student, method: Method, settings: StudentSettings, phase: Phase
-) -> tuple[torch.optim.Optimizer, Averaging]:
+def _optimizer(student: Student, method: Method, settings: StudentSettings, phase: Phase) -> torch.optim.Optimizer:
     for name, parameter in nn.ModuleDict({"student": student, "method": method}).named_parameters():
         parameter.requires_grad_(phase.learns(name))
     groups = [*_student_groups(student, settings.optimiser), *method.groups(settings.optimiser.lr)]
-    ends = [other.first for other in method.phases() if other.first > phase.first] + [settings.steps]
-    averaging = method.averaging(shipped(student, method), settings.averaging, ends[0] - phase.first)
-    return optimiser.build(groups, settings.optimiser), averaging
+    return optimiser.build(groups, settings.optimiser)
+
+
+def _averaging(student: Student, method: Method, settings: StudentSettings, phase: Phase) -> Averaging:
+    """Until the next phase that begins with the average."""
+    later = [other for other in method.phases() if other.first > phase.first and other.begins_with == "average"]
+    end = later[0].first if later else settings.steps
+    return method.averaging(shipped(student, method), settings.averaging, end - phase.first)
 
 
 def _student_groups(student: Student, settings: optimiser.OptimiserSettings) -> list[dict[str, Any]]:

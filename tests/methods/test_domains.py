@@ -1,5 +1,6 @@
 """Methods over source domains against their definitions in NumPy, and at their edges."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -95,6 +96,17 @@ def test_vrex_adds_the_population_variance_of_risks_and_leaps_once():
 
 
 @pytest.mark.parametrize("name", ["vrex", "irm"])
+def test_the_average_goes_on_where_the_penalty_leaps(name):
+    """EoA's `start` of 3 has the weights after update 2 as the first."""
+    trial, data, weights = started(name, steps=5, anneal_steps=4), data_of(judged(), name), []
+    for step in range(5):
+        training.advance(trial, data, judged(), step + 1)
+        weights.append(trial.student.predictor.classifier.weight.detach().clone())
+    average = trial.averaging.model.predictor.classifier.weight
+    assert torch.allclose(average, torch.stack(weights[1:]).mean(0), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["vrex", "irm"])
 def test_the_optimiser_begins_anew_where_the_penalty_leaps_and_the_weights_go_on(name):
     trial = started(name, steps=4, anneal_steps=2)
     assert [phase.first for phase in trial.method.phases()] == [0, 2]
@@ -153,7 +165,14 @@ def test_group_dro_weighs_domains_by_how_they_went():
     part = Outputs(*(one[inside] for one in (outputs.features, outputs.logits, outputs.embeddings)), outputs.log_scale)
     method.terms(part, Batch(labels=LABELS[inside], domains=DOMAINS[inside]))
     raw = shares * np.exp(0.5 * np.array([*risks(outputs.logits)[:2], 0]))
-    assert method.shares.numpy() == pytest.approx(raw / raw.sum(), rel=1e-5)
+    assert method.log_shares.exp().numpy() == pytest.approx(raw / raw.sum(), rel=1e-5)
+
+
+def test_group_dro_outlives_a_loss_of_thousands():
+    method, outputs = made("group_dro", eta=1.0), said()
+    method.terms(replace(outputs, logits=outputs.logits * 1e4), batch_of())
+    assert method.log_shares.exp().sum().item() == pytest.approx(1)
+    assert 0 < method.terms(outputs, batch_of())["risk"].item() < 100
 
 
 def test_mixup_mixes_each_domain_with_the_next_of_a_ring():

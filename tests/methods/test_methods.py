@@ -320,6 +320,21 @@ def test_a_batch_of_one_domain_with_a_class_that_is_absent_and_ties(name):
     assert all(torch.isfinite(term) for term in terms.values())
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [*((name, {}) for name in METHODS), ("darkrank", {"ranking": "soft"}), ("scmd", {"lambda2": 0.0})],
+)
+def test_a_batch_of_one_image_has_finite_terms_and_gradients(name, values):
+    trial = started(name, batch_norm="frozen", **values)
+    batch = next(data_of(judged(), name).stream(0, 1, 0, CPU)).part(torch.tensor([1]))
+    terms = trial.method.losses(trial.student.train(), batch)
+    torch.stack(list(terms.values())).sum().backward()
+    parameters = [*trial.student.parameters(), *trial.method.parameters()]
+    gradients = [one.grad for one in parameters if one.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(one).all() for one in (*terms.values(), *gradients))
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_method_needs_can_be_had(name):
     assert METHODS[name].needs <= {*CACHE_COLUMNS, *FROM_TEXT, "domains"}
