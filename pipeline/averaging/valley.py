@@ -16,7 +16,8 @@ class ValleyMean:
 
     With E the losses observed, the valley starts at the first evaluation i with E_i = min(E_i … E_{i+Ns−1}), and ends before
     the first later one with min(E_i … E_{i+Ne−1}) > r · mean(E_start … E_{start+Ns−1}). Until it ends the current weights are
-    evaluated; `conclude` puts the mean in their place. Where no valley starts, there is no mean: the best evaluation stands.
+    evaluated; `conclude` puts the mean in their place. Where no valley starts, it is the mean since the evaluation before the
+    last, as in the official code. (Where Ne > Ns, that code also takes in evaluations before the start.)
     """
 
     def __init__(self, model: Shipped, converged: int, tolerated: int, ratio: float) -> None:
@@ -64,9 +65,11 @@ class ValleyMean:
         self._take_in(self.tolerated)
 
     def conclude(self) -> bool:
+        if not self._losses:
+            return False
         self._take_in(1)
         if self._start is None:
-            return False
+            _, self._valley, _ = self._waiting[len(self._losses) - 1]
         self._concluded = True
         self._model.load_state_dict(self._valley)
         return True

@@ -28,6 +28,7 @@ class SWAD(Method):
 
     family = "averaging"
     Settings = Settings
+    version = 2
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         return {"cross_entropy": cross_entropy(outputs.logits, batch.labels)}
