@@ -6,6 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.averaging.running_mean import RunningMean
+from pipeline.averaging.settings import first_averaged
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import distillation
 from pipeline.methods import METHODS
@@ -19,11 +21,14 @@ from pipeline.methods.importance_sampling import gain, importance
 from pipeline.methods.irm import penalty
 from pipeline.methods.method import Problem
 from pipeline.methods.miro import LEAST
+from pipeline.methods.mixup import Mixed
 from pipeline.methods.mmd import discrepancy
 from pipeline.methods.rkd import cosines, relative_distances
 from pipeline.methods.rsc import left
 from pipeline.methods.unicl import contrast
 from pipeline.methods.xded import class_means
+from pipeline.selection.rules import RULES
+from pipeline.student.model import Predictor, Student
 from tests.small_trials import predictor_of
 
 
@@ -106,6 +111,90 @@ def test_domainbeds_cdann_weighs_classes_alike():
     assert term.item() == pytest.approx(0.453349318345, rel=1e-7)
 
 
+def test_domainbeds_discriminator_and_its_reversed_gradient():
+    """Without its penalty on the discriminator's gradient, which is 0 by default."""
+    method, outputs = built("dann", weight=0.3), said(features=f.clone().requires_grad_())
+    method.discriminator = torch.nn.Linear(4, 2, bias=False).double()
+    with torch.no_grad():
+        method.discriminator.weight.copy_(fixed(9, 2, 4))
+    term = method.terms(outputs, Batch(labels=y, domains=d))["domain"]
+    assert term.item() == pytest.approx(0.514631454473, rel=1e-9)
+    (turned,) = torch.autograd.grad(term, outputs.features)
+    plain = torch.autograd.grad(F.cross_entropy(outputs.features @ fixed(9, 2, 4).T, d), outputs.features)[0]
+    assert torch.allclose(turned, -0.3 * plain)
+
+
+def test_domainbeds_mixup_of_a_pair():
+    share = 0.3
+    images = share * f[:3] + (1 - share) * f[3:]
+    mixed = Mixed(images, share, y[:3], y[3:])
+    assert mixed.loss(images @ fixed(8, 3, 4).T).item() == pytest.approx(4.11020307548, rel=1e-9)
+
+
+# HAHA-DL/MLDG, a24a1b1a, model.py, of two domains; its step and β as in run_mldg.sh
+
+
+def test_the_official_mldg():
+    method = built("mldg", inner_lr=0.5)
+    predictor = Predictor(torch.nn.Identity(), 4, 3, 0.0).double()
+    with torch.no_grad():
+        predictor.classifier.weight.copy_(fixed(8, 3, 4))
+        predictor.classifier.bias.zero_()
+    student = Student(predictor, torch.nn.Linear(4, 5).double(), freeze_statistics=False)
+    terms = method.losses(student, Batch(images=f, labels=y, domains=d))
+    assert terms["meta_train"].item() == pytest.approx(2.79557386775, rel=1e-9)
+    assert terms["meta_test"].item() == pytest.approx(4.86194853023, rel=1e-9)
+    sum(terms.values()).backward()
+    assert predictor.classifier.weight.grad.norm().item() == pytest.approx(2.24742073007, rel=1e-9)
+    assert predictor.classifier.bias.grad.norm().item() == pytest.approx(0.458839436164, rel=1e-9)
+
+
+# SeanLeng1/SCMD, 0f757129, DomainBed/domainbed/algorithms.py
+
+
+def test_the_official_scmd():
+    scale = torch.tensor(1 / 0.07).double().log()
+    terms = built("scmd").terms(said(log_scale=scale), Batch(labels=y, teacher_logits=t, text=text))
+    assert terms["cross_entropy"].item() == pytest.approx(0.855349004846, rel=1e-9)
+    assert terms["distillation"].item() == pytest.approx(0.5 * 1.47141053604, rel=1e-9)
+    assert terms["cross_modality"].item() == pytest.approx(0.5 * 14.0010942011, rel=1e-6)
+    assert sum(terms.values()).item() == pytest.approx(8.59160137342, rel=1e-6)
+    kd = built("kd", lambda1=0.5).terms(said(), Batch(labels=y, teacher_logits=t))
+    assert kd["distillation"].item() == pytest.approx(terms["distillation"].item(), rel=1e-12)
+    hardest = RULES["hardest"].score(None)(z, Batch(labels=y)).argsort(descending=True)[:3]
+    assert hardest.tolist() == [3, 2, 5]
+
+
+def test_the_official_fitnet():
+    method = built("fitnet", lambda1=1.0)
+    with torch.no_grad():
+        method.head.weight.copy_(fixed(8, 5, 4))
+    terms = method.terms(said(), Batch(labels=y, teacher_features=v))
+    assert terms["features"].item() == pytest.approx(12.2961197712, rel=1e-9)
+
+
+def test_the_official_moving_average():
+    """Its `start` of 3: after update 2 for the first time a mean, of it and what follows."""
+    model = torch.nn.Linear(1, 1, bias=False).double()
+    average, found = RunningMean(model, first_averaged(7, 3, None)), []
+    for weight in fixed(15, 7).tolist():
+        torch.nn.init.constant_(model.weight, weight)
+        average.update()
+        found.append(average.model.weight.item())
+    expected = [-0.312328481544, 0.339284706046, 0.0916880860817, -0.106137833711, -0.0207111523521]
+    assert found == pytest.approx([*expected, -0.369289973242, -0.49038531836], rel=1e-9)
+
+
+# val-iisc/VL2V-ADiP, 58970658, domainbed/algorithms/distill_clip.py
+
+
+def test_the_official_vl2v_adip():
+    method = built("vl2v_adip", image_weight=0.3)
+    method.projector = torch.nn.Identity()
+    terms = method.terms(said(features=e), Batch(labels=y, teacher_features=v, text=text))
+    assert sum(terms.values()).item() == pytest.approx(0.0282062773027, rel=1e-9)
+
+
 # lenscloth/RKD, 92c85630, metric/loss.py
 
 
@@ -181,6 +270,14 @@ def test_clip_kds_features_are_its_mean_square_summed_over_dimensions():
     assert isinstance(method, CLIPKD)
     terms = method.terms(said(), Batch(labels=y, teacher_features=v, text=text))
     assert terms["features"].item() / 5 == pytest.approx(0.455754206293, rel=1e-9)
+
+
+def test_clip_kds_relations_of_images_to_texts():
+    """One of its two directions."""
+    method = built("clip_kd", relation_weight=1.0)
+    scale = torch.tensor(2.6).double()
+    terms = method.terms(said(log_scale=scale), Batch(labels=y, teacher_features=v, text=text))
+    assert terms["relations"].item() == pytest.approx(9.6349978864, rel=1e-6)
 
 
 # leekyungmoon/XDED, 8f5d19b7, dassl/engine/xded.py (by label, as its pixel-wise form groups)
