@@ -93,9 +93,9 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     # The released code, SeanLeng1/SCMD at f07068b: selection ends by 5000 steps whatever the length, EoA's average begins with
     # update 299; its other values are the method's own defaults.
     "scmd_official": ("scmd", {"nominal_steps": 5000, "averaging": {"rule": "sma", "start": 300}}),
-    # Its SCMD_no_CM and SCMD_focal, at the paper's schedule.
+    # Its SCMD_no_CM and SCMD_focal, at the paper's schedule; α is 1, as it cancels there (docs/differences.md).
     "scmd_no_cm": ("scmd", {"lambda2": 0.0}),
-    "scmd_focal": ("scmd", {"beside": {"focal": {"alpha": 0.25, "gamma": 2.0}}}),
+    "scmd_focal": ("scmd", {"beside": {"focal": {}}}),
 }
 
 
