@@ -1,7 +1,8 @@
 """DomainBed's three rules by which a run's step and a sweep's hyperparameters are chosen (`model_selection.py`).
 
 All return of each held-out environment and trial what the chosen run measured on that environment's in split. A tie between
-hyperparameters goes to the larger `hparams_seed`, one between steps to the earlier, as DomainBed's sorting has it.
+hyperparameters goes to the larger `hparams_seed`, one between steps to the earlier, and of several records of the last step the
+oracle takes the last, as DomainBed's sorting has it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +31,7 @@ def training_domain(records: Sequence[Record], environment: int) -> Choice | Non
 
 def oracle(records: Sequence[Record], environment: int) -> Choice | None:
     """The last step, valued by the held-out environment's own out split: what no rule may know."""
-    last = max(_single(records), key=lambda one: one.step, default=None)
+    last = max(reversed(_single(records)), key=lambda one: one.step, default=None)
     return Choice(last.accuracy(environment, "out"), last.accuracy(environment, "in")) if last else None
 
 

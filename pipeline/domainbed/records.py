@@ -1,6 +1,7 @@
 """DomainBed's `results.jsonl`: what a run measured, a line an evaluation."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 from pipeline.errors import InputError, reason
 
 FILE = "results.jsonl"
+# With `--uda_holdout_fraction` there are others, of a split that no rule looks at.
+ACCURACY = re.compile(r"env\d+_(in|out)_acc")
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,7 @@ def _of_file(file: Path) -> Iterator[Record]:
 
 def _record(line: dict[str, Any]) -> Record:
     args = line["args"]
-    accuracies = {
-        name: float(value) for name, value in line.items() if name.startswith("env") and name.endswith("_acc")
-    }
+    accuracies = {name: float(value) for name, value in line.items() if ACCURACY.fullmatch(name)}
     found = Record(
         dataset=str(args["dataset"]),
         algorithm=str(args["algorithm"]),
@@ -79,4 +80,6 @@ def _record(line: dict[str, Any]) -> Record:
         raise ValueError("accuracies are shares from 0 to 1")
     if not accuracies or wanted != accuracies.keys() or not all(0 <= at < found.environments for at in found.test_envs):
         raise ValueError("accuracies of environments 0, 1, … in both splits are wanted")
+    if len(set(found.test_envs)) != len(found.test_envs):
+        raise ValueError("`test_envs` names an environment twice")
     return found

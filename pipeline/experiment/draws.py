@@ -4,10 +4,12 @@ A draw is a function of (hyperparameter seed, trial, name), so that two trials o
 a generator of its own, seeded by `seed_hash(seed_hash(hparams_seed, trial), name)`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.random import RandomState
 
+from pipeline.methods import METHODS
 from pipeline.methods.method import Method
 from pipeline.methods.ranges import DOMAINNET, Range, Ranges
 from pipeline.methods.settings import MethodSettings
@@ -20,16 +22,24 @@ def drawn(
     key: TrialKey, method: type[Method], settings: MethodSettings, student: StudentSettings, dataset: str
 ) -> tuple[MethodSettings, StudentSettings]:
     """The settings of a trial. What an experiment writes under a method's name stays, so that two names of one method stay two;
-    so do keys that have no range. The student's learning rate, weight decay, dropout and batch are drawn whatever is written."""
+    so do keys that have no range, and of methods beside it what is not their default. The student's learning rate, weight decay,
+    dropout and batch are drawn whatever is written."""
     if key.hparams_seed == 0:
         return settings, student
     seed = seed_hash(key.hparams_seed, key.trial)
     general = {**method.student_ranges, **(DOMAINNET if is_domainnet(dataset) else {})}
     open_ranges = {name: one for name, one in method.ranges.items() if name not in settings.model_fields_set}
+    beside = {other: _with(dict(own), _undecided(METHODS[other], own), seed) for other, own in settings.beside.items()}
     return (
-        type(settings).model_validate(_with(settings.model_dump(), open_ranges, seed)),
+        type(settings).model_validate({**_with(settings.model_dump(), open_ranges, seed), "beside": beside}),
         StudentSettings.model_validate(_with(student.model_dump(), general, seed)),
     )
+
+
+def _undecided(method: type[Method], own: Mapping[str, Any]) -> Ranges:
+    """Of a method beside another: its settings are written out, so that one that stands at its default counts as not written."""
+    fields = method.Settings.model_fields
+    return {name: one for name, one in method.ranges.items() if own[name] == fields[name].default}
 
 
 def is_domainnet(dataset: str) -> bool:

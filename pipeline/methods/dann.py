@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.batches import Batch, Outputs
 from pipeline.losses import cross_entropy
 from pipeline.methods.method import Method, Problem, Terms
-from pipeline.methods.ranges import Range, Ranges, power, whole_power
+from pipeline.methods.ranges import DOMAINBED, Range, Ranges, power, whole_power
 from pipeline.methods.settings import MethodSettings
 
 
@@ -39,6 +39,12 @@ class DANN(Method):
         "weight": Range("lambda", power(10, -2, 2)),
         "hidden": Range("mlp_width", whole_power(2, 6, 10)),
         "discriminator_lr": Range("lr_d", power(10, -5, -3.5)),
+    }
+    # The student is what DomainBed calls the generator.
+    student_ranges: ClassVar[Ranges] = {
+        **DOMAINBED,
+        "optimiser.lr": Range("lr_g", power(10, -5, -3.5)),
+        "optimiser.weight_decay": Range("weight_decay_g", power(10, -6, -2)),
     }
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

@@ -5,12 +5,15 @@ by the sum of the weights, so that the α of its settings cancels. It also selec
 the cross-entropy does: `hardest` is the same choice. No teacher.
 """
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from pipeline.batches import Batch, Outputs
 from pipeline.methods.method import Method, Terms
+from pipeline.methods.ranges import Range, Ranges, uniform
 from pipeline.methods.settings import MethodSettings
 
 
@@ -29,6 +32,7 @@ class Focal(Method):
     family = "weights of samples"
     Settings = Settings
     replaces_cross_entropy = True
+    ranges: ClassVar[Ranges] = {"gamma": Range("gamma", uniform(1, 5))}  # the SCMD code's; its α, drawn too, cancels
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         losses = focal(outputs.logits, batch.labels, self.settings.alpha, self.settings.gamma)

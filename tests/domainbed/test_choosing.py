@@ -80,6 +80,18 @@ def test_the_earliest_of_equal_steps_and_the_largest_of_equal_seeds_win(tmp_path
     assert chosen(records, 0, RULES["oracle"]) == pytest.approx(0.21)
 
 
+def test_of_several_records_of_the_last_step_the_oracle_takes_the_last(tmp_path):
+    """A run that was begun again appends; and the mean of a valley is a second evaluation of its trial's last step."""
+    lines = [line(0, 0, step, [0], [(share, 0.5), (0, 0.5)]) for step, share in ((5, 0.1), (5, 0.9), (0, 0.3))]
+    assert chosen(read(sweep_of(tmp_path / "a", *lines)), 0, RULES["oracle"]) == 0.9
+
+
+def test_what_a_split_for_adaptation_measured_is_passed_by(tmp_path):
+    """DomainBed writes it with `--uda_holdout_fraction`."""
+    text = line(0, 0, 0, [0], [(0.4, 0.5), (0.5, 0.5)]).replace('"step"', '"env0_uda_acc": 0.2, "step"')
+    assert chosen(read(sweep_of(tmp_path / "a", text)), 0, RULES["oracle"]) == 0.4
+
+
 def test_leave_one_out_drops_a_step_that_lacks_a_pair(tmp_path):
     both = [(0.5, 0.5), (0.7, 0.5), (0.9, 0.5)]
     folder = sweep_of(tmp_path / "a", line(0, 0, 0, [0], both), line(0, 0, 0, [0, 1], both))
@@ -97,6 +109,7 @@ def test_leave_one_out_drops_a_step_that_lacks_a_pair(tmp_path):
         ("half a li", "line 1: not a record"),
         (line(0, 0, 0, [3], [(0.5, 0.5)]), "accuracies of environments 0, 1, … in both splits are wanted"),
         ("[1, 2]\n", "line 1: not a record"),
+        (line(0, 0, 0, [1, 1], [(0.5, 0.5), (0.5, 0.5)]), "`test_envs` names an environment twice"),
         (line(0, 0, 0, [0], [(float("nan"), 0.5), (0.5, 0.5)]), "accuracies are shares from 0 to 1"),
         (line(0, 0, 0, [0], [(0.5, 0.5), (0.5, 0.5)]).replace('"step": 0', '"step": Infinity'), "not a record"),
     ],

@@ -18,6 +18,10 @@ def settings_of(name: str, seed: int, trial: int = 0, dataset: str = "pacs", **v
     return drawn(key, METHODS[name], written, StudentSettings(), dataset)
 
 
+# `lr_g` and `weight_decay_g`; the SCMD code's `gamma`, U(1, 5).
+GENERATOR, GAMMA = (0.000189272275844, 0.00371649019166), 4.04237409171
+
+
 # λ1, λ2, k, p, T, learning rate, weight decay of trial 0, as the SCMD code draws them.
 OFFICIAL = {
     1: (0.688043, 0.984035, 0.336482, 0.25, 3.599418, 5e-5, 1e-4),
@@ -51,10 +55,18 @@ def test_the_four_draws_of_the_official_sweep(seed):
     ],
 )
 def test_domainbeds_draws(name, expected):
+    """Its adversarial methods draw the generator's own rate and weight decay, by names of their own."""
     method, student = settings_of(name, 1)
     assert {key: getattr(method, key) for key in expected} == pytest.approx(expected, rel=1e-9)
     rates = (student.optimiser.lr, student.optimiser.weight_decay, student.model.dropout, student.batch)
-    assert rates == pytest.approx((2.70289307421e-05, 0.000448328838816, 0.5, 39), rel=1e-9)
+    drawn = GENERATOR if name in ("dann", "cdann") else (2.70289307421e-05, 0.000448328838816)
+    assert rates == pytest.approx((*drawn, 0.5, 39), rel=1e-9)
+
+
+def test_the_focal_variant_draws_its_gamma_too():
+    assert settings_of("focal", 1)[0].gamma == pytest.approx(GAMMA, rel=1e-9)
+    assert settings_of("scmd", 1, beside={"focal": {}})[0].beside["focal"]["gamma"] == pytest.approx(GAMMA, rel=1e-9)
+    assert settings_of("scmd", 1, beside={"focal": {"gamma": 3.0}})[0].beside["focal"]["gamma"] == 3.0
 
 
 @pytest.mark.parametrize("dataset", ["DomainNet", "domain_net"])
@@ -71,8 +83,9 @@ def test_seed_0_is_what_is_written_and_other_trials_of_a_seed_draw_others():
 
 
 def test_what_has_no_range_stays_as_it_is_written():
-    method, student = settings_of("scmd", 1, select_from=0.25, beside={"coral": {}})
-    assert (method.select_from, method.beside) == (0.25, {"coral": {"weight": 1.0}})
+    method, student = settings_of("scmd", 1, select_from=0.25, beside={"darkrank": {}})
+    assert method.select_from == 0.25
+    assert method.beside == methods.parse("scmd", {"beside": {"darkrank": {}}}, "here").beside
     assert student.steps == StudentSettings().steps
 
 
