@@ -20,7 +20,6 @@ from pipeline.evaluation import EvaluationSet, Predictions, accuracies, counted,
 from pipeline.losses import CROSS_ENTROPY
 from pipeline.progress import detail, track, warn
 from pipeline.results import Evaluation, is_better, validation
-from pipeline.selection.collapse import LONG
 from pipeline.training_set import TrainingSet
 from pipeline.trials.settings import StudentSettings
 from pipeline.trials.trial import Chosen, Trial, exchange_random_state
@@ -112,9 +111,9 @@ def say_of_collapse(trial: Trial) -> None:
     if trial.collapse.noticed and not trial.said_of_collapse:
         trial.said_of_collapse = True
         warn(
-            f"the selected samples' cross-entropy has stayed at ln C = {trial.collapse.level:.2f} for {LONG} steps: the student "
-            "gives every class the same probability, and does not learn; set `select_from: 0.25` or a larger `hard_fraction` "
-            "in the method's settings (docs/selection.md)"
+            f"the selected samples' cross-entropy has stayed at ln C = {trial.collapse.level:.2f} for {trial.collapse.long} "
+            "steps: the student gives every class the same probability, and does not learn; set `select_from: 0.25` or a "
+            "larger `hard_fraction` in the method's settings (docs/selection.md)"
         )
 
 

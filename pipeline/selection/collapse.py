@@ -9,8 +9,9 @@ import math
 import torch
 from torch import Tensor
 
-# Updates whose mean is looked at; how many of them in a row, and how near to ln C, make a collapse.
-WINDOW, LONG, NEAR = 50, 150, 0.005
+# Updates whose mean is looked at; how many of them in a row, and which share of the trial's, make a collapse where they are so
+# near to ln C: a long trial passes by it slowly on its way down.
+WINDOW, LONG, SHARE, NEAR = 50, 150, 0.05, 0.005
 
 
 class Collapse:
@@ -19,8 +20,9 @@ class Collapse:
     `state` is all that it remembers: sum and count of the window, updates in a row near ln C, and the most there were.
     """
 
-    def __init__(self, classes: int, device: torch.device) -> None:
+    def __init__(self, classes: int, steps: int, device: torch.device) -> None:
         self.level = math.log(classes)
+        self.long = max(LONG, math.ceil(SHARE * steps))
         self.state = torch.zeros(4, dtype=torch.float64, device=device)
         self._one_more = torch.tensor([1, 0, 0], dtype=torch.float64, device=device)
 
@@ -36,4 +38,4 @@ class Collapse:
     @property
     def noticed(self) -> bool:
         """Whether it has happened, at any time until now."""
-        return bool(self.state[3] >= LONG)
+        return bool(self.state[3] >= self.long)

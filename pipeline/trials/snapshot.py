@@ -82,7 +82,7 @@ def _parts(trial: Trial) -> dict[str, dict[str, Tensor]]:
         "averaging": trial.averaging.state_dict(),
         "random": {str(at): state for at, state in enumerate(trial.random)},
         "sums": trial.sums,
-        "collapse": {"state": trial.collapse.state},
+        "collapse": {"state": trial.collapse.state, "said": torch.tensor(trial.said_of_collapse)},
         "counts": {"drawn": torch.from_numpy(trial.drawn), "selected": trial.selected},
     }
     if trial.chosen:
@@ -99,7 +99,7 @@ def _restore(trial: Trial, parts: dict[str, dict[str, Tensor]], chosen: dict[str
     trial.averaging.load_state_dict(parts["averaging"])
     trial.random = [parts["random"][str(at)].cpu() for at in range(len(trial.random))]
     trial.sums = parts.get("sums", {})
-    trial.collapse.state = parts["collapse"]["state"]
+    trial.collapse.state, trial.said_of_collapse = parts["collapse"]["state"], bool(parts["collapse"]["said"])
     trial.drawn, trial.selected = parts["counts"]["drawn"].cpu().numpy(), parts["counts"]["selected"]
     if chosen:
         trial.chosen = Chosen(Evaluation(**chosen), parts["weights"], parts.get("projection", {}))

@@ -105,7 +105,7 @@ def start(
         random = _random_state(device)
     drawn = np.zeros(method.problem.samples, np.int64)
     selected = torch.zeros(len(drawn), dtype=torch.int64, device=device)
-    collapse = Collapse(method.problem.classes, device)
+    collapse = Collapse(method.problem.classes, settings.steps, device)
     return Trial(
         student, method, settings, sources, device, optimizer, averaging, random, drawn, selected, compute, collapse
     )

@@ -8,11 +8,12 @@ import torch
 from pipeline import training
 from pipeline.selection import collapse
 from pipeline.selection.collapse import LONG, WINDOW, Collapse
+from pipeline.trials import snapshot
 from tests.small_trials import CPU, data_of, judged, run, started
 
 
-def noticed(losses, classes=20) -> bool:
-    watch = Collapse(classes, CPU)
+def noticed(losses, classes=20, steps=1000) -> bool:
+    watch = Collapse(classes, steps, CPU)
     for loss in losses:
         watch.saw(torch.tensor(loss))
     return watch.noticed
@@ -34,6 +35,14 @@ def test_one_that_passes_by_or_stays_elsewhere_is_none():
     assert not noticed([LEVEL + 0.2 - at / 1000 for at in range(400)])  # a slow start
 
 
+def test_a_long_trial_that_passes_slowly_by_is_none():
+    """As one of 800 steps falls, from 3.33 to 2.71 in 400, stretched."""
+    for steps in (3200, 5001, 10_000, 15_001):
+        losses = [3.33 - 0.62 * at / (steps / 2) for at in range(steps // 2)]
+        assert not any(noticed([3.5] * shift + losses, steps=steps) for shift in range(0, WINDOW, 5))
+    assert noticed([LEVEL] * 800, steps=15_001)
+
+
 def test_it_stays_noticed_when_the_whole_batches_at_the_end_mend_it():
     assert noticed([LEVEL] * LONG + [0.5] * 500)
 
@@ -51,6 +60,18 @@ def test_a_trial_says_so_once_and_its_metrics_carry_it(capsys):
     said = capsys.readouterr().err
     assert said.count("the selected samples' cross-entropy has stayed at ln C = 1.10") == 1
     assert "`select_from: 0.25`" in said
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_trial_that_goes_on_says_it_no_second_time(tmp_path, capsys):
+    trial = started("scmd", steps=12, every=2)
+    training.advance(trial, data_of(judged(), "scmd"), judged(), 8)
+    assert "has stayed at ln C" in capsys.readouterr().err
+    snapshot.write(trial, tmp_path / "trial", {})
+    again = started("scmd", steps=12, every=2)
+    snapshot.read_into(again, tmp_path / "trial", {})
+    training.train(again, data_of(judged(), "scmd"), judged())
+    assert "has stayed at ln C" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("quick")
