@@ -54,7 +54,8 @@ def section(groups: Sequence[Group], aligned: np.ndarray) -> str:
     for domain in dict.fromkeys(group.held_out for group in groups):
         of_method = {group.method: _over_trials(group, aligned) for group in groups if group.held_out == domain}
         first = next(iter(of_method.values()))
-        students = [_pair(of_method[one], "ip", "oop") if one in of_method else "–" for one in methods]
+        marks = {group.method: group.mark for group in groups if group.held_out == domain}
+        students = [_pair(of_method[one], "ip", "oop") + marks[one] if one in of_method else "–" for one in methods]
         rows[domain] = [f"{100 * first['share']:.0f} %", _pair(first, "teacher_ip", "teacher_oop"), *students]
     said = (
         "Accuracy in % on the held-out domain's in split, mean over trials: of images that the teacher knows by their class's "

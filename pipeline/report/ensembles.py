@@ -36,4 +36,4 @@ def section(groups: Sequence[Group]) -> str:
 
 
 def _cell(group: Group | None) -> str | None:
-    return f"{100 * accuracy(group):.1f} (of {len(group.outcomes)})" if group else None
+    return f"{100 * accuracy(group):.1f} (of {len(group.outcomes)}){group.mark}" if group else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.report.accuracies import MARK
 from pipeline.trials import files, predictions
 from pipeline.trials.key import TrialKey
 
@@ -67,6 +68,11 @@ class Group:
     def name(self) -> str:
         """As headings have it."""
         return f"{self.method}, {self.held_out} held out"
+
+    @property
+    def mark(self) -> str:
+        """What stands beside its figures where a trial collapsed."""
+        return f" {MARK}" if any(one.card["metrics"].get("collapsed") for one in self.outcomes) else ""
 
     def mean(self, metric: str) -> float:
         """Of a metric of the cards."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.progress import warn
+from pipeline.report.accuracies import collapsed
 from pipeline.report.outcome import Outcome
 from pipeline.report.table import Cell, cell, markdown
 from pipeline.trials import files
@@ -27,8 +28,9 @@ def section(results: Path, outcomes: Sequence[Outcome]) -> str:
                 found.setdefault((held_out, method), {}).setdefault(rule, []).append(card["metrics"]["accuracy"])
     if not found:
         return ""
+    marked = collapsed({one.key: one.card["metrics"] for one in outcomes})
     rows: dict[str, list[Cell | None]] = {
-        f"{held_out}, {method}": [cell(of_rule.get(rule, [])) for rule in RULES]
+        f"{held_out}, {method}": [cell(of_rule.get(rule, []), collapsed=(held_out, method) in marked) for rule in RULES]
         for (held_out, method), of_rule in found.items()
     }
     said = (

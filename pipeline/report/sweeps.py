@@ -1,13 +1,14 @@
 """A DomainBed sweep beside an experiment's own trials: the same columns, and DomainBed's other rules of choice for both."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.domainbed import choosing, records
 from pipeline.domainbed.records import Record
 from pipeline.errors import InputError
-from pipeline.report.accuracies import accuracies
+from pipeline.report.accuracies import accuracies, shown
 from pipeline.report.outcome import Outcome
 from pipeline.report.table import markdown, tabulate
 
@@ -30,7 +31,7 @@ def read(folder: Path, dataset: str, domains: Sequence[str]) -> list[Record]:
             f"{folder}: its `{mine[0].dataset}` has {others[0].environments} environments, and `{dataset}` has "
             f"{len(domains)} domains ({', '.join(domains)}): another data set of this name"
         )
-    return [replace(one, algorithm=f"{one.algorithm} (DomainBed)") for one in mine]
+    return [replace(one, algorithm=f"{_in_a_cell(one.algorithm)} (DomainBed)") for one in mine]
 
 
 def columns(found: Sequence[Record], domains: Sequence[str], rule: choosing.Rule) -> Columns:
@@ -61,8 +62,14 @@ def own_records(outcomes: Sequence[Outcome], dataset: str, domains: Sequence[str
     ]
 
 
-def other_rules(found: Sequence[Record], domains: Sequence[str], held_out: Sequence[str]) -> str:
-    """Markdown tables by the rules that are no headline: they look at the held-out domain, or need runs that hold two out."""
+def other_rules(
+    found: Sequence[Record],
+    domains: Sequence[str],
+    held_out: Sequence[str],
+    collapsed: Collection[tuple[str, str]] = (),
+) -> str:
+    """Markdown tables by the rules that are no headline: they look at the held-out domain, or need runs that hold two out;
+    `collapsed` cells are marked."""
     lines = ["## By DomainBed's other rules of choice", "", "Of own trials those with `evaluate: all`.", ""]
     for name, rule in choosing.RULES.items():
         if name == "training-domain validation":
@@ -72,10 +79,15 @@ def other_rules(found: Sequence[Record], domains: Sequence[str], held_out: Seque
         if not methods:
             lines += ["No record follows it.", ""]
             continue
-        cells = tabulate(accuracies({}, held_out, (), methods))
+        cells = shown(tabulate(accuracies({}, held_out, (), methods), collapsed))
         rows = {domain: [of_domain[name] for name in methods] for domain, of_domain in cells.items()}
         lines += [*markdown(list(methods), rows), ""]
     return "\n".join(lines)
+
+
+def _in_a_cell(name: str) -> str:
+    """With a space for whatever would end the cell of a table."""
+    return re.sub(r"[|\s]+", " ", name).strip()
 
 
 def _plain(name: str) -> str:

@@ -65,7 +65,7 @@ def run(plan: Plan, results: Path, sweep: Path | None = None) -> Accuracies:
         text += f"\n{mixed}"
     if theirs:
         text += "\n" + sweeps.other_rules(
-            [*sweeps.own_records(outcomes, dataset, domains), *theirs], domains, matrix.held_out
+            [*sweeps.own_records(outcomes, dataset, domains), *theirs], domains, matrix.held_out, marked
         )
     files = {
         "report.md": text,

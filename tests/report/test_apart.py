@@ -1,6 +1,7 @@
 """Accuracy apart for what the teacher knows and does not: by hand and by brute force, and in a report."""
 
 import shutil
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -49,6 +50,8 @@ def test_shares_by_hand():
 
 class Left:
     """A trial's outcome, as far as the section looks."""
+
+    card: ClassVar = {"metrics": {}}
 
     def named(self):
         return ANSWERS

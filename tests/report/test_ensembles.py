@@ -27,7 +27,7 @@ def trial(folder, number: int, rows) -> Outcome:
     lists = pa.FixedSizeListArray.from_arrays(flat, logits.shape[1])
     table = {"label": LABELS, "domain": DOMAINS, "log_probabilities": lists}
     predictions.write(pa.table(table), folder / files.PREDICTIONS)
-    return Outcome(TrialKey("s", "h", "kd", 0, number), folder, {}, [], {})
+    return Outcome(TrialKey("s", "h", "kd", 0, number), folder, {"metrics": {}}, [], {})
 
 
 def test_the_sum_of_logits_decides_and_other_domains_have_no_part(tmp_path):

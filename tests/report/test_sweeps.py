@@ -48,6 +48,21 @@ def test_a_users_sweep_stands_in_the_same_table(mine):
     assert after.index("### leave-one-domain-out") < after.index("No record follows it.")
 
 
+def test_every_table_marks_a_collapsed_cell_and_a_strange_name_breaks_none(mine):
+    write_sweep(mine, SWEEP.replace('"CORAL"', json.dumps("A|B\n<b>")))
+    change(mine, "students/small.yaml", evaluate="all")
+    ok("students", "--jobs", "1", cwd=mine)
+    path = mine / "results/trials/small/ink/erm/hparams-0/trial-0/card.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps({**card, "metrics": {**card["metrics"], "collapsed": True}}))
+    told = ok("report", "--domainbed", "sweep", cwd=mine)
+    assert "| A B <b> (DomainBed) |" in told
+    rows = [line for line in told.splitlines() if line.startswith("| ink |")]
+    assert len(rows) == 3
+    assert all(row.count("†") == 1 for row in rows)
+    assert told[told.index("## By DomainBed's other") :].count("| average |") == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -83,6 +98,14 @@ def test_a_drawn_batch_that_is_too_large_is_refused_before_any_trial_and_names_i
     monkeypatch.setattr(checks, "MOST_TIMES", 3)  # 12 images of a domain, and seed 1 draws a batch of 39
     assert "`batch: 39`, which hyperparameter seed 1 draws," in refused("students", cwd=mine)
     assert not (mine / "results/trials/small/ink/erm/hparams-1").exists()
+
+
+def test_a_seed_that_draws_too_small_a_batch_for_selection_is_named_before_any_trial(mine):
+    matrix = {"held_out": ["ink"], "method": ["erm"], "trial": [0], "hparams": [0, 4]}
+    change(mine, "experiment.yaml", matrix=matrix, methods={"erm": {"hard_fraction": 0.05}})
+    change(mine, "students/small.yaml", batch=20)
+    told = refused("students", "--plan", cwd=mine)
+    assert "keeps one image of 36 in a batch that hyperparameter seed 4 draws; leave that seed out" in told
 
 
 def outcome(seed: int, validation: float, trial: int = 0, history=()) -> Outcome:
