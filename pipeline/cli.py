@@ -214,9 +214,14 @@ def pixels(experiment_file: ExperimentFile = DEFAULT, workers: Workers = None) -
 def student(
     held_out: Annotated[str, typer.Option(help="The domain that training never sees.")],
     method: Annotated[str, typer.Option(help="A name under the experiment's `methods`.")],
-    trial: Annotated[int, typer.Option(min=0, help="Seed of split, initial weights and data order.")] = 0,
+    trial: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of split, initial weights and data order.")
+    ] = 0,
     hparams: Annotated[
-        int, typer.Option(min=0, help="Hyperparameter seed: 0 for the settings as written, others draw them.")
+        int,
+        typer.Option(
+            min=0, max=2**31 - 1, help="Hyperparameter seed: 0 for the settings as written, others draw them."
+        ),
     ] = 0,
     experiment_file: ExperimentFile = DEFAULT,
     results: Results = RESULTS,

@@ -15,7 +15,9 @@ from pipeline.errors import ConfigError, reason
 class Section(BaseModel):
     """Base of all settings: frozen, and a key that it does not know is a fault. The line beneath a field says what it means."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 SectionT = TypeVar("SectionT", bound=Section)

@@ -60,12 +60,14 @@ def untaught(samples: Samples, held_out: str) -> list[str]:
     return [name for name in samples.classes if name not in taught]
 
 
-def require_pair(student: StudentSettings, method: MethodSettings, sources: int) -> None:
+def require_pair(student: StudentSettings, method: MethodSettings, sources: int, hparams_seed: int) -> None:
     """Batch statistics need two images: raises ConfigError where selection would leave one."""
     if kept(student.batch * sources, method.hard_fraction, method.floor) < 2:
+        drawn = f" in a batch that hyperparameter seed {hparams_seed} draws" if hparams_seed else ""
+        remedy = "leave that seed out, or set a `floor`" if hparams_seed else "raise it, or the student's `batch`"
         raise ConfigError(
-            f"`hard_fraction: {method.hard_fraction}` keeps one image of {student.batch * sources}; raise it, or the "
-            "student's `batch`, so that at least two are left"
+            f"`hard_fraction: {method.hard_fraction}` keeps one image of {student.batch * sources}{drawn}; {remedy}, so that at "
+            "least two are left"
         )
 
 
@@ -97,6 +99,13 @@ def schedule_warning(student: StudentSettings, method: MethodSettings, sources: 
         return (
             f"`hard_fraction: {method.hard_fraction}` is set and no step selects: whole batches until `select_from` meet those "
             "of `full_batch_fraction`; lower one of both"
+        )
+    least = min(schedule.kept(step, student.batch * sources) for step in range(student.steps))
+    if least > left:
+        return (
+            f"`hard_fraction: {method.hard_fraction}` would keep {left} of {student.batch * sources} images, and no step keeps "
+            f"fewer than {least}: the whole batches of `full_batch_fraction` begin before `anneal` ends; lower one of both, or "
+            "`select_from`"
         )
     told = f"selection keeps {left} of {student.batch * sources} images for {student.steps} steps"
     if left < FEW_KEPT:

@@ -32,8 +32,6 @@ def rehearse(plan: Plan, results: Path | None) -> None:
             for trial in matrix.trial:
                 require_splits(plan.student, samples, held_out, trial)
         _require_batches(plan, samples)
-        for method in matrix.method:
-            require_pair(plan.student, experiment.method(method)[1], len(samples.domains) - 1)
         require_prompts(plan.teacher.templates, plan.teacher.further_templates, _prompts(plan, samples))
     for method in matrix.method:
         require_scoring(plan.student, experiment.method(method)[1], experiment.pixels.size)
@@ -45,8 +43,9 @@ def _require_batches(plan: Plan, samples: Samples) -> None:
     images = samples.count()
     for key in plan.experiment.trials():
         method, settings = plan.experiment.method(key.method)
-        _, student = draws.drawn(key, METHODS[method], settings, plan.student, plan.experiment.dataset)
+        drawn, student = draws.drawn(key, METHODS[method], settings, plan.student, plan.experiment.dataset)
         require_batch(student, images, key)
+        require_pair(student, drawn, len(samples.domains) - 1, key.hparams_seed)
 
 
 def _prompts(plan: Plan, samples: Samples) -> Iterator[str]:

@@ -34,9 +34,9 @@ class Matrix(Section):
     """Domains that are held out, one a trial."""
     method: tuple[str, ...] = Field(min_length=1)
     """Names under `methods`."""
-    trial: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    trial: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(min_length=1)
     """Numbers that seed split, initial weights and data order."""
-    hparams: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    hparams: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
     """Hyperparameter seeds: 0 is the settings as they are written, others draw from DomainBed's ranges (docs/choosing.md); tables
     show of each trial the one of the highest validation accuracy."""
 

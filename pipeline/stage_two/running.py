@@ -35,7 +35,7 @@ def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
     require_batch(assignment.student, samples.count(), assignment.key)
     require_splits(assignment.student, samples, held_out, assignment.key.trial)
     sources = [name for name in samples.domains if name != held_out]
-    require_pair(assignment.student, assignment.settings, len(sources))
+    require_pair(assignment.student, assignment.settings, len(sources), assignment.key.hparams_seed)
     require_scoring(assignment.student, assignment.settings, materials.size)
     identity = materials.cache.identity
     asked = methods.templates(assignment.method, assignment.settings, sources)

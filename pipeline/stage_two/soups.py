@@ -51,8 +51,10 @@ class Ingredient:
 
 
 def by_validation(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
-    """The best first."""
-    return sorted(ingredients, key=lambda each: -each.card["metrics"]["validation"])
+    """The best first, of equal ones the larger hyperparameter seed, as in the table."""
+    return sorted(
+        ingredients, key=lambda each: (each.card["metrics"]["validation"], each.one.key.hparams_seed), reverse=True
+    )
 
 
 def cook(

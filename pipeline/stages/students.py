@@ -99,14 +99,22 @@ def foretell(plan: Plan, results: Path, jobs: int | None) -> None:
     seconds, threads = 0.0, torch.get_num_threads()
     torch.set_num_threads(max(1, cores() // at_once))
     try:
-        for method in dict.fromkeys(one.key.method for one in todo):
-            mine = [one for one in todo if one.key.method == method]
+        for (method, batch), mine in _alike(todo).items():
             each = _cost(plan, materials, mine[0])
             seconds += len(mine) * each.seconds
-            say(f"{method}: {_in_words(each, len(mine))}")
+            drawn = f", batch {batch}" if batch != plan.student.batch else ""
+            say(f"{method}{drawn}: {_in_words(each, len(mine))}")
     finally:
         torch.set_num_threads(threads)
     say(f"about {_minutes(seconds / at_once)} in all, starting and writing aside")
+
+
+def _alike(todo: Sequence[Assignment]) -> dict[tuple[str, int], list[Assignment]]:
+    """Trials of one method and batch, which hyperparameter seeds draw, cost the same."""
+    found: dict[tuple[str, int], list[Assignment]] = {}
+    for one in todo:
+        found.setdefault((one.key.method, one.student.batch), []).append(one)
+    return found
 
 
 def _cost(plan: Plan, materials: Materials, one: Assignment) -> Cost:

@@ -23,6 +23,7 @@ STUDENT = config.load(ROOT / "configs/students/resnet10t-800.yaml", StudentSetti
         (400, {"hard_fraction": 0.1, "select_from": 0.25}, "keeps 8 of 80 images"),
         (400, {"hard_fraction": 0.1, "floor": 80}, None),
         (400, {"hard_fraction": 0.2, "select_from": 0.6, "full_batch_fraction": 0.5}, "no step selects"),
+        (800, {"hard_fraction": 0.2, "select_from": 0.5, "anneal": 0.5}, "no step keeps fewer than 47"),
     ],
 )
 def test_a_schedule_that_starves_is_told(steps, settings, said):
