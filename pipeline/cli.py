@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -649,15 +652,31 @@ def main() -> None:
 
 
 def serve() -> None:
-    """Commands on standard input, each a list of arguments as JSON in a line, until one fails: for `side_by_side`."""
-    for line in sys.stdin:
+    """Commands on standard input, each a list of arguments as JSON in a line, until one fails: for `side_by_side`. One that runs
+    while whoever gives them is gone, as a process that is killed, is stopped."""
+    commands: SimpleQueue[bytes] = SimpleQueue()
+    running = threading.Event()
+    threading.Thread(target=_receive, args=(commands, running), daemon=True).start()
+    while line := commands.get():
         with ending.told():
             try:
                 app(json.loads(line))
             except SystemExit as ended:
                 if ended.code:
                     raise
+        running.clear()
         print(COMMAND_DONE, file=sys.stderr, flush=True)
+
+
+def _receive(commands: SimpleQueue[bytes], running: threading.Event) -> None:
+    # Without a buffer, as a thread that waits for one would keep the process from ending.
+    with open(0, "rb", buffering=0, closefd=False) as given:
+        for line in given:
+            running.set()
+            commands.put(line)
+    if running.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+    commands.put(b"")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from pipeline.progress import COMMAND_DONE
 from pipeline.stage_two import side_by_side
 from tests.conftest import ENVIRONMENT, ROOT, hear_interrupts
 
@@ -60,6 +61,7 @@ def test_processes_are_spread_over_the_gpus(capfd):
 STARTER = """
 import sys
 from pipeline import cli
+from pipeline.progress import COMMAND_DONE
 from pipeline.stage_two import side_by_side
 server = "import os, time; open(str(os.getpid()), 'w').close(); time.sleep(100)"
 cli.app = lambda _: side_by_side.run({name: [] for name in "abc"}, 2, 1, print, server=[sys.executable, "-c", server])
@@ -81,3 +83,17 @@ def test_whoever_is_stopped_ends_what_it_started_and_begins_no_other(tmp_path, n
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+
+
+@pytest.mark.parametrize(("command", "code"), [("time.sleep(600)", -signal.SIGTERM), ("None", 0)])
+def test_whoever_gives_commands_and_is_gone_stops_the_one_that_runs(command, code):
+    """As one that was killed: a process that ran on, and said nothing, would not meet the broken pipe."""
+    served = f"import time; from pipeline import cli; cli.app = lambda _: {command}; cli.serve()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", served], cwd=ROOT, stdin=pipe, stderr=pipe) as process:
+        process.stdin.write(b"[]\n")
+        process.stdin.flush()
+        if code == 0:
+            assert COMMAND_DONE in process.stderr.readline().decode()
+        process.stdin.close()
+        assert process.wait(60) == code

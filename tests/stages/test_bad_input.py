@@ -39,6 +39,16 @@ def nothing_written(project) -> bool:
         ("experiment.yaml", {"methods": {"erm": {}, "scmd": {"hard_fraction": 0}}}, "`hard_fraction` is 0"),
         (
             "experiment.yaml",
+            {"methods": {"erm": {}, "scmd": {"lambda1": float("inf")}}},
+            "`lambda1` is inf: input should",
+        ),
+        (
+            "experiment.yaml",
+            {"matrix": {"held_out": ["ink"], "method": ["erm"], "trial": [2**31]}},
+            "`matrix.trial.0` is 2147483648: input should be less than",
+        ),
+        (
+            "experiment.yaml",
             {"methods": {"erm": {}, "scmd": {}, "magic": {}}},
             f"method `magic` is unknown (known: {', '.join([*METHODS, *NAMED])})",
         ),
