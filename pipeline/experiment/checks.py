@@ -13,7 +13,7 @@ from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 
 # Below these the selector starves; whole batches at the beginning stand for steps (docs/selection.md).
-FEW_STEPS, FEW_KEPT, FEW_WHOLE = 800, 16, 100
+FEW_STEPS, FEW_KEPT, FEW_WHOLE = 1600, 16, 100
 
 
 # A batch of more pictures of a domain than this many times all that it has is a slip of the pen.

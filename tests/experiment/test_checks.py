@@ -15,8 +15,8 @@ STUDENT = config.load(ROOT / "configs/students/resnet10t-800.yaml", StudentSetti
     ("steps", "settings", "said"),
     [
         (800, {"hard_fraction": 1.0}, None),
-        (800, {"hard_fraction": 0.2}, None),
-        (799, {"hard_fraction": 0.2}, "keeps 16 of 80 images for 799 steps; with fewer"),
+        (1600, {"hard_fraction": 0.2}, None),
+        (1599, {"hard_fraction": 0.2}, "keeps 16 of 80 images for 1599 steps; with fewer"),
         (400, {"hard_fraction": 0.2, "select_from": 0.25}, None),
         (396, {"hard_fraction": 0.2, "select_from": 0.25}, "raise `steps`, or begin with whole batches"),
         (800, {"hard_fraction": 0.19}, "keeps 15 of 80 images for 800 steps; below 16"),
