@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -47,7 +48,7 @@ def test_it_answers_as_the_trial_did(mine, student):
     for sample, answer in zip(samples, answers, strict=True):
         row = rows[f"images/{sample.key}"]
         assert row["class"] == ("disc", "square")[answer["answer"]]
-        assert row["probability"] == pytest.approx(max(answer["probabilities"]), abs=2e-3)
+        assert row["probability"] == pytest.approx(math.exp(max(answer["log_probabilities"])), abs=2e-3)
         assert row["sha256"] == sample.id == hashlib.sha256((mine / row["path"]).read_bytes()).hexdigest()
         assert row["label"] == sample.class_name
         assert row["error"] is None

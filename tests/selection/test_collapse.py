@@ -39,7 +39,7 @@ def test_a_long_trial_that_passes_slowly_by_is_none():
     """As one of 800 steps falls, from 3.33 to 2.71 in 400, stretched."""
     for steps in (3200, 5001, 10_000, 15_001):
         losses = [3.33 - 0.62 * at / (steps / 2) for at in range(steps // 2)]
-        assert not any(noticed([3.5] * shift + losses, steps=steps) for shift in range(0, WINDOW, 5))
+        assert not any(noticed([3.5] * shift + losses, steps=steps) for shift in range(0, WINDOW, 20))
     assert noticed([LEVEL] * 800, steps=15_001)
 
 
