@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from pipeline import optimiser, training
-from pipeline.evaluation import EvaluationSet, accuracies
+from pipeline.evaluation import EvaluationSet, accuracies, predict
 from pipeline.methods import METHODS
 from pipeline.optimiser import OptimiserSettings
 from tests.small_trials import CPU, SAMPLES, Noise, assert_same_end, data_of, judged, run, started
@@ -236,6 +236,20 @@ def test_workers_make_the_pictures_of_evaluations_too_and_change_nothing(name):
     answers = [training.train(trial, data_of(judged(), name), judged()) for trial in (alone, helped)]
     assert_same_end(alone, helped)
     assert (answers[0].log_probabilities == answers[1].log_probabilities).all()
+
+
+class Sure(torch.nn.Module):
+    """Of class 1, beyond what half precision holds."""
+
+    def forward(self, images):
+        return torch.tensor([0.0, 1e6, -1e6]).expand(len(images), -1)
+
+
+def test_an_answer_beyond_half_precision_is_written_as_its_last_number():
+    of = judged()
+    found = predict(Sure(), of, (of.pictures[order] for order in of.orders()), CPU)
+    assert np.isfinite(found.log_probabilities).all()
+    assert (found.answers == 1).all()
 
 
 def test_the_chosen_weights_answer_to_everything():

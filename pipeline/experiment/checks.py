@@ -95,12 +95,12 @@ def schedule_warning(student: StudentSettings, method: MethodSettings, sources: 
     if method.hard_fraction == 1 or left == student.batch * sources:
         return None
     schedule = Schedule(method, student.steps)
-    if not any(schedule.selects(step, student.batch * sources) for step in range(student.steps)):
+    least = min(schedule.kept(step, student.batch * sources) for step in range(student.steps))
+    if least == student.batch * sources:
         return (
             f"`hard_fraction: {method.hard_fraction}` is set and no step selects: whole batches until `select_from` meet those "
             "of `full_batch_fraction`; lower one of both"
         )
-    least = min(schedule.kept(step, student.batch * sources) for step in range(student.steps))
     if least > left:
         return (
             f"`hard_fraction: {method.hard_fraction}` would keep {left} of {student.batch * sources} images, and no step keeps "

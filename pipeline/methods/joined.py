@@ -98,10 +98,10 @@ def fault(first: type[Method], beside: Mapping[str, type[Method]]) -> str | None
     for name, one in beside.items():
         if hooks := [hook for hook in _FIRSTS_OWN if overrides(one, hook)]:
             return f"`{name}` has its own {hooks[0]}, and so cannot stand beside another method"
+    if len([one for one in (first, *beside.values()) if overrides(one, "phases")]) > 1:
+        return "two of these methods train in phases of their own"
     if not classifies(first) and (losing := [name for name, one in beside.items() if one.replaces_cross_entropy]):
         return f"`{losing[0]}` is a classification loss, and the first method has no classifier that it could teach"
     if len([one for one in (first, *beside.values()) if one.replaces_cross_entropy]) > 1:
         return "two of these methods put a classification loss of their own in the place of the cross-entropy"
-    if len([one for one in (first, *beside.values()) if overrides(one, "phases")]) > 1:
-        return "two of these methods train in phases of their own"
     return None

@@ -50,6 +50,11 @@ def collapsed(metrics: Mapping[TrialKey, Mapping[str, Any]]) -> set[tuple[str, s
     return cells | {(AVERAGE, method) for _, method in cells}
 
 
+def mark(collapsed: bool) -> str:
+    """What stands behind the figure of a cell."""
+    return f" {MARK}" if collapsed else ""
+
+
 def shown(rows: Mapping[str, T]) -> dict[str, T]:
     """Of held-out domains and their `average` what a table shows: no average of one."""
     return {name: row for name, row in rows.items() if name != AVERAGE or len(rows) > 2}

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pipeline.report.accuracies import MARK, ZERO_SHOT, Accuracies, shown
+from pipeline.report.accuracies import ZERO_SHOT, Accuracies, mark, shown
 from pipeline.report.intervals import ahead_of_all, interval
 
 
@@ -30,7 +30,7 @@ def headline(found: Accuracies, collapsed: Collection[tuple[str, str]] = ()) -> 
     for domain, columns in shown(found).items():
         ahead = ahead_of_all({name: values for name, values in columns.items() if name != ZERO_SHOT})
         rows[domain] = [
-            _cell(values, bold=name == ahead, mark=f" {MARK}" if (domain, name) in collapsed else "")
+            _cell(values, bold=name == ahead, mark=mark((domain, name) in collapsed))
             for name, values in columns.items()
         ]
     return Headline(list(next(iter(found.values()))), rows)

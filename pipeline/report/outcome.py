@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.accuracies import MARK
+from pipeline.report.accuracies import mark
 from pipeline.trials import files, predictions
 from pipeline.trials.key import TrialKey
 
@@ -72,7 +72,7 @@ class Group:
     @property
     def mark(self) -> str:
         """What stands beside its figures where a trial collapsed."""
-        return f" {MARK}" if any(one.card["metrics"].get("collapsed") for one in self.outcomes) else ""
+        return mark(any(one.card["metrics"].get("collapsed") for one in self.outcomes))
 
     def mean(self, metric: str) -> float:
         """Of a metric of the cards."""

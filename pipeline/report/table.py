@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
-from pipeline.report.accuracies import MARK, Accuracies, shown
+from pipeline.report.accuracies import Accuracies, mark, shown
 
 _PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
     """\
@@ -46,8 +46,7 @@ class Cell:
 
     def __str__(self) -> str:
         spread = f" ± {100 * self.error:.1f}" if self.trials > 1 else ""
-        mark = f" {MARK}" if self.collapsed else ""
-        return f"{100 * self.mean:.1f}{spread} ({self.trials}){mark}"
+        return f"{100 * self.mean:.1f}{spread} ({self.trials}){mark(self.collapsed)}"
 
 
 def cell(values: Sequence[float], *, collapsed: bool = False) -> Cell | None:

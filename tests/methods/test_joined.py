@@ -140,6 +140,7 @@ def test_a_joined_trial_that_was_written_down_ends_as_if_it_had_not_stopped(tmp_
             {"beside": {"mixup": {}}},
             "two of these methods put a classification loss of their own in the place",
         ),
+        ("vl2v_adip", {"beside": {"irm": {}}}, "two of these methods train in phases of their own"),
         (
             "vl2v_adip",
             {"beside": {"mldg": {}}},

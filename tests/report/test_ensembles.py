@@ -48,8 +48,11 @@ def test_far_apart_logits_count_in_full(tmp_path):
     assert ensembles.accuracy(Group("h", "kd", (one, other))) == pytest.approx(2 / 3)
 
 
-def test_a_damaged_file_is_named(tmp_path):
-    one = trial(tmp_path / "0", 0, [[1, 0]] * 4)
+def test_a_probability_of_nothing_stays_a_number_and_a_damaged_file_is_named(tmp_path):
+    one = trial(tmp_path / "0", 0, [[60_000, 0]] * 4)
+    labels, logs = predictions.log_probabilities(one.folder / files.PREDICTIONS, "h")
+    assert labels.tolist() == [0, 1, 1]
+    assert np.isfinite(logs).all()
     (one.folder / files.PREDICTIONS).write_bytes(b"damaged")
     with pytest.raises(InputError, match="not the predictions of a trial"):
         ensembles.accuracy(Group("h", "kd", (one, one)))
