@@ -35,13 +35,25 @@ def rows(trials: list[dict], steps: int, styles: list[str]) -> list[str]:
         here = [one for one in trials if one["steps"] == steps and one["method"] == method]
         if here:
             cells = [accuracy([one for one in here if one["held_out"] == style]) for style in styles]
-            chosen = math.fsum(one["validation"] for one in here) / len(here)
-            lines.append(f"| {steps:,} | {said} | {' | '.join(cells)} | {100 * chosen:.1f} |")
+            lines.append(f"| {steps:,} | {said} | {' | '.join(cells)} | {100 * validation(here):.1f} |")
     return lines
 
 
+def validation(trials: list[dict]) -> float:
+    """Their mean validation accuracy; NaN of none."""
+    return math.fsum(one["validation"] for one in trials) / len(trials) if trials else math.nan
+
+
+def losses(trials: list[dict], steps: int) -> str:
+    """A row of one length: mean validation accuracy of each rule and share less that of whole batches, in points."""
+    here = {one: [trial for trial in trials if (trial["steps"], trial["method"]) == (steps, one)] for one in SAID}
+    found = [validation(here[f"{rule}_{share}"]) - validation(here["whole"]) for rule in RULES for share in SHARES]
+    cells = ["–" if math.isnan(one) else f"{100 * one:+.1f}" for one in found]
+    return f"| {steps:,} | {' | '.join(cells)} |"
+
+
 def table(file: Path = TRIALS) -> str:
-    """Markdown: length × share × rule, accuracy on each held-out style and mean validation accuracy."""
+    """Markdown: length × share × rule, accuracy on each held-out style and mean validation accuracy; what selection loses."""
     trials = pq.read_table(file).to_pylist()
     cells = {(one["held_out"], one["trial"]) for one in trials}
     trials += [
@@ -54,7 +66,8 @@ def table(file: Path = TRIALS) -> str:
         f"| steps | p | selection | {' | '.join(f'{style} held out' for style in styles)} | validation |",
         f"|---|---|---|{'---|' * (len(styles) + 1)}",
     ]
-    for steps in sorted({one["steps"] for one in trials}):
+    lengths = sorted({one["steps"] for one in trials})
+    for steps in lengths:
         lines += rows(trials, steps, styles)
     machines = sorted({one["machine"] for one in trials})
     said = [
@@ -63,7 +76,16 @@ def table(file: Path = TRIALS) -> str:
         "validation is the mean accuracy on the sources' out splits over all trials of a row.",
         f"{MARK} a trial collapsed. On {'; '.join(machines)}.",
     ]
-    return "\n".join([*lines, *said, ""])
+    columns = [f"{name}, p = {share}" for name in RULES.values() for share in SHARES.values()]
+    lost = [
+        "",
+        "Validation against that of whole batches, in points:",
+        "",
+        f"| steps | {' | '.join(columns)} |",
+        f"|---|{'---|' * len(columns)}",
+        *(losses(trials, steps) for steps in lengths),
+    ]
+    return "\n".join([*lines, *said, *lost, ""])
 
 
 def page() -> str:
