@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from scipy import stats
 
 LEVEL = 0.95
+# Shares that deviate by less are equal but for rounding.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether all of the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
+        """Whether all of the interval lies on one side of zero; of values that are all equal nothing is known of how they vary,
+        and it does not."""
+        return self.half != 0 and (self.low > 0 or self.high < 0)
 
 
-def interval(values: Sequence[float]) -> Interval | None:
+def interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
     """None where there is no value."""
     n = len(values)
     if not n:
@@ -42,12 +45,14 @@ def interval(values: Sequence[float]) -> Interval | None:
     if n == 1:
         return Interval(mean, None, 1)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return Interval(mean, float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * deviation / math.sqrt(n), n)
+    if deviation < ROUNDING:
+        return Interval(mean, 0.0, n)
+    return Interval(mean, float(stats.t.ppf((1 + level) / 2, n - 1)) * deviation / math.sqrt(n), n)
 
 
-def difference(one: Mapping[int, float], other: Mapping[int, float]) -> Interval | None:
+def difference(one: Mapping[int, float], other: Mapping[int, float], level: float = LEVEL) -> Interval | None:
     """Of two methods' accuracies by trial number, over the numbers that both have: a trial number fixes split and start."""
-    return interval([one[number] - other[number] for number in sorted(one.keys() & other.keys())])
+    return interval([one[number] - other[number] for number in sorted(one.keys() & other.keys())], level)
 
 
 def ahead_of_all(accuracies: Mapping[str, Mapping[int, float]]) -> str | None:
@@ -57,6 +62,6 @@ def ahead_of_all(accuracies: Mapping[str, Mapping[int, float]]) -> str | None:
     """
     for name, values in accuracies.items():
         others = [difference(values, theirs) for other, theirs in accuracies.items() if other != name]
-        if others and all(one is not None and one.low > 0 for one in others):
+        if others and all(one is not None and one.excludes_zero and one.mean > 0 for one in others):
             return name
     return None

@@ -36,7 +36,7 @@ def test_a_difference_is_taken_trial_by_trial():
 
 
 def test_ahead_is_who_beats_every_other_beyond_chance():
-    low, high = {0: 0.40, 1: 0.41, 2: 0.42}, {0: 0.50, 1: 0.51, 2: 0.52}
+    low, high = {0: 0.40, 1: 0.41, 2: 0.42}, {0: 0.50, 1: 0.52, 2: 0.52}
     wild = {0: 0.2, 1: 0.9, 2: 0.4}
     assert ahead_of_all({"erm": low, "scmd": high}) == "scmd"
     assert ahead_of_all({"erm": low, "scmd": high, "kd": wild}) is None
@@ -45,7 +45,7 @@ def test_ahead_is_who_beats_every_other_beyond_chance():
 
 
 def test_the_headline_is_bold_only_where_the_paired_interval_says_so():
-    sure = {("a", "erm"): (0.30, 0.31, 0.32), ("a", "scmd"): (0.40, 0.41, 0.42)}
+    sure = {("a", "erm"): (0.30, 0.31, 0.32), ("a", "scmd"): (0.40, 0.42, 0.42)}
     unsure = {("b", "erm"): (0.30, 0.50, 0.10), ("b", "scmd"): (0.40, 0.20, 0.60)}
     metrics = {
         TrialKey("student", domain, method, 0, number): {"accuracy": value, "teacher_zero_shot": 0.8}
@@ -57,7 +57,7 @@ def test_the_headline_is_bold_only_where_the_paired_interval_says_so():
     assert list(found.rows) == ["a", "b", "average"]
     assert [cell.bold for cell in found.rows["a"]] == [False, False, True]
     assert not any(cell.bold for name in ("b", "average") for cell in found.rows[name])
-    assert found.rows["a"][2].text == "41.0 ± 2.5 (3)"
+    assert found.rows["a"][2].text == "41.3 ± 2.9 (3)"
     assert found.rows["a"][0].text == "80.0 ± 0.0 (3)"
 
 
@@ -66,3 +66,9 @@ def test_one_held_out_domain_needs_no_average_and_no_trial_is_a_dash():
     found = headline(accuracies(metrics, ["a"], ["erm", "scmd"]))
     assert list(found.rows) == ["a"]
     assert [cell.text for cell in found.rows["a"]] == ["90.0 (1)", "50.0 (1)", "–"]
+
+
+def test_values_that_are_all_equal_say_nothing_of_chance():
+    assert not interval([0.5, 0.5, 0.5]).excludes_zero
+    assert ahead_of_all({"erm": {0: 0.25, 1: 0.5}, "scmd": {0: 0.375, 1: 0.625}}) is None
+    assert difference({0: 0.3, 1: 0.6, 2: 0.9}, {0: 0.2, 1: 0.5, 2: 0.8}).half == 0  # 0.3 − 0.2 is not 0.9 − 0.8

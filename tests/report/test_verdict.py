@@ -15,8 +15,34 @@ def test_a_win():
     told = sentence({"erm": moved(-0.2), "kd": BASE, "scmd": moved(0.1)}, TEACHER, DOMAINS)
     assert told == (
         "Over 3 trials `scmd` is 10.0 points above `kd`, the best of the others, on the average of 2 held-out domains; the 95 % "
-        "interval of the difference, between +7.5 and +12.5, excludes zero: with this data set, teacher and student `scmd` is "
-        "better than `kd`, which says nothing of others."
+        "interval of the difference (for 2 comparisons at once), between +6.4 and +13.6, excludes zero: with this data set, "
+        "teacher and student `scmd` is better than `kd`, which says nothing of others."
+    )
+
+
+def test_the_best_of_many_rivals_takes_a_wider_interval_than_one_named_beforehand():
+    """t(0.975, 2) = 4.30 of one rival; of five, whose best is seen from the same trials, t(1 − 0.05/10, 2) = 9.92."""
+    subject = moved(0.04)
+    others = {name: moved(-by, (0.0, 0.0, 0.0)) for name, by in zip("abcd", (0.1, 0.2, 0.3, 0.4), strict=True)}
+    assert "between +1.5 and +6.5, excludes zero" in sentence({"kd": BASE, "scmd": subject}, {}, DOMAINS)
+    told = sentence({"kd": BASE, **others, "scmd": subject}, {}, DOMAINS)
+    assert "(for 5 comparisons at once), between -1.7 and +9.7, includes zero" in told
+
+
+def test_rivals_are_ranked_on_the_trials_that_they_share():
+    """`erm` ran on the easy trial alone, which makes it no best: `kd` is ahead of it there, too."""
+    hard = {0: 0.9, 1: 0.3, 2: 0.3}
+    told = sentence({"erm": {0: 0.8}, "kd": hard, "scmd": hard}, {}, DOMAINS)
+    assert told.startswith("Over 3 trials `scmd` is level with `kd` on")
+    told = sentence({"a": {0: 0.8}, "b": {1: 0.3}, "scmd": hard}, {}, DOMAINS)
+    assert told.startswith("In one trial `scmd` is 10.0 points above `a` on")
+
+
+def test_equal_differences_are_no_finding():
+    told = sentence({"kd": BASE, "scmd": moved(0.1, (0.0, 0.0, 0.0))}, {}, ("solid",))
+    assert told == (
+        "Over 3 trials `scmd` is 10.0 points above `kd` on `solid`; all 3 differences are the same, so that nothing says how "
+        "much chance is in them; run more trial numbers (`matrix.trial`)."
     )
 
 
