@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.report.accuracies import MARK
+from pipeline.report.intervals import interval
 from pipeline.report.table import cell
 from tests.conftest import ROOT
 from tests.studies.inference import bootstrap, holm, sign_flip
@@ -21,6 +22,7 @@ TRIALS = ROOT / "docs/studies/results.parquet"
 STUDENT, PRETRAINED = "resnet10t-800", "tf_efficientnet_lite0"
 METHODS = ("erm", "kd", "scmd", "scmd_safest", "random", "rise", "vl2v_adip", "kd_coral")
 RIVALS = ("kd", "erm")
+HELD_BY_T = "°"
 Trials = Sequence[dict[str, Any]]
 
 
@@ -45,9 +47,12 @@ def percent(values: np.ndarray) -> str:
 
 
 def points(values: np.ndarray) -> str:
-    """The mean difference with its interval, in points."""
+    """The mean difference with its interval, in points; `HELD_BY_T` where that excludes zero, and Student's over the styles' means,
+    which is wider of so few, does not."""
     low, high = bootstrap(values)
-    return f"{100 * values.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    of_styles = interval([float(one) for one in values.mean(1)])
+    held = HELD_BY_T if (low > 0 or high < 0) and of_styles and of_styles.low <= 0 <= of_styles.high else ""
+    return f"{100 * values.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]{held}"
 
 
 def comparisons(trials: Trials) -> dict[tuple[str, str], tuple[np.ndarray, float, float]]:
@@ -114,7 +119,7 @@ def by_style(trials: Trials, methods: Sequence[str]) -> Iterator[str]:
 
 def learnt(trials: Trials) -> Iterator[str]:
     """What each method learnt from, and how well it fits that."""
-    yield "| method | learnt from | teacher right on what was drawn | on what was learnt from | its own images named |"
+    yield "| method | learnt from | teacher right on what was drawn (clean) | on what was learnt from (clean) | its own images named |"
     yield "|---|---|---|---|---|"
     for method in METHODS:
         mine = [one for one in trials if one["method"] == method]
@@ -148,7 +153,7 @@ def tables(trials: Trials) -> str:
     if pretrained:
         methods = [one for one in METHODS if any(row["method"] == one for row in pretrained)]
         lines += ["## Exploratory: a student that was trained on ImageNet", *by_style(pretrained, methods), ""]
-    said = f"{len(trials)} trials; {MARK} a trial collapsed. On {'; '.join(machines)}; the row of each trial names its own."
+    said = f"{len(trials)} trials; {MARK} a trial collapsed; {HELD_BY_T} by t over styles the interval holds zero. On {'; '.join(machines)}; the row of each trial names its own."
     return "\n".join([*lines, said, ""])
 
 

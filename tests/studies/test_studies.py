@@ -42,6 +42,13 @@ def test_a_bootstrap_draws_styles_and_their_trials():
     assert np.ptp(bootstrap(wild)) > np.ptp(bootstrap(steady))
 
 
+def test_an_interval_that_students_over_styles_does_not_bear_out_is_marked():
+    """Means of the styles 1, 2 and 9 points: bootstrap from 1 on; t(0.975, 2) = 4.30 times 2.52 around 4 holds zero."""
+    assert results_page.points(np.array([[0.01], [0.02], [0.09]])).endswith("]°")
+    assert results_page.points(np.array([[0.03], [0.04], [0.05]])).endswith("]")
+    assert results_page.points(np.array([[-0.01], [0.02], [0.05]])).endswith("]")
+
+
 def test_what_a_trial_learnt_from_by_hand():
     teacher_right = np.array([False, True, True, True, False, True, False, False, False])
     answers = Answers(
