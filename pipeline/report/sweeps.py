@@ -36,8 +36,9 @@ def read(folder: Path, dataset: str, domains: Sequence[str]) -> list[Record]:
 
 def columns(found: Sequence[Record], domains: Sequence[str], rule: choosing.Rule) -> Columns:
     """By a rule of choice. An environment's number is its place among the domains' sorted names."""
+    names = sorted(domains)
     return {
-        algorithm: {domains[environment]: trials for environment, trials in environments.items()}
+        algorithm: {names[environment]: trials for environment, trials in environments.items()}
         for algorithm, environments in choosing.accuracies(found, rule).items()
     }
 
@@ -45,12 +46,15 @@ def columns(found: Sequence[Record], domains: Sequence[str], rule: choosing.Rule
 def own_records(outcomes: Sequence[Outcome], dataset: str, domains: Sequence[str]) -> list[Record]:
     """The evaluations of those of an experiment's trials that looked at every split of every domain each time (`evaluate: all`):
     elsewhere the last that did is no last step, but the chosen one."""
-    names = {f"{name}_{split}": f"env{at}_{split}_acc" for at, name in enumerate(domains) for split in ("in", "out")}
+    sorted_names = sorted(domains)
+    names = {
+        f"{name}_{split}": f"env{at}_{split}_acc" for at, name in enumerate(sorted_names) for split in ("in", "out")
+    }
     return [
         Record(
             dataset=dataset,
             algorithm=one.key.method,
-            test_envs=(domains.index(one.key.held_out),),
+            test_envs=(sorted_names.index(one.key.held_out),),
             hparams_seed=one.key.hparams_seed,
             trial_seed=one.key.trial,
             step=row["step"],

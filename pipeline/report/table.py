@@ -24,7 +24,7 @@ _PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=T
 | {{ row.name }} | {{ row.cells | join(" | ") }} |
 {% endfor %}
 
-Accuracy in % on the held-out domain's in split (80 %), mean ± standard error over trials (number of trials in brackets).
+Accuracy in % on the held-out domain's in split ({{ inside }} %), mean ± standard error over trials (their number in brackets).
 The checkpoint of each trial is the one with the best mean accuracy on the *source* domains' out splits
 (training-domain validation); the held-out domain has no part in that choice.
 Teacher zero-shot is the cached CLIP's own accuracy on the same images.
@@ -69,15 +69,28 @@ def tabulate(found: Accuracies, collapsed: Collection[tuple[str, str]] = ()) -> 
 
 
 def page(
-    about: str, verdict: str, leaks: list[str], table: dict[str, dict[str, Cell | None]], missing: list[str]
+    about: str,
+    verdict: str,
+    leaks: list[str],
+    table: dict[str, dict[str, Cell | None]],
+    inside: float,
+    missing: list[str],
 ) -> str:
     """The table as Markdown, below lines that say of what it is, what it shows and where pictures leak, above those of what is
-    missing."""
+    missing; `inside` is the in split's share."""
     methods = list(next(iter(table.values())))
     rows = [
         {"name": name, "cells": [str(c) if c else "–" for c in cells.values()]} for name, cells in shown(table).items()
     ]
-    return _PAGE.render(about=about, verdict=verdict, leaks=leaks, methods=methods, rows=rows, missing=missing)
+    return _PAGE.render(
+        about=about,
+        verdict=verdict,
+        leaks=leaks,
+        methods=methods,
+        rows=rows,
+        inside=f"{100 * inside:.3g}",
+        missing=missing,
+    )
 
 
 def markdown(columns: Sequence[str], rows: Mapping[str, Sequence[object]]) -> list[str]:

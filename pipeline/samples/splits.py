@@ -39,11 +39,12 @@ def stable_out(sample_id: str, trial: int, fraction: float) -> bool:
 
 
 def is_out(samples: Samples, trial: int, rule: str, fraction: float) -> np.ndarray:
-    """(samples,) bool: which rows form the out split of their domain. `rule` is "domainbed" or "stable"."""
+    """(samples,) bool: which rows form the out split of their domain. `rule` is "domainbed" or "stable";
+    DomainBed numbers environments in order of their names, whatever the order in which a configuration has them."""
     if rule == "stable":
         return np.array([stable_out(row.id, trial, fraction) for row in samples.rows])
     out = {
         domain: domainbed_out(samples.found[domain], trial, environment, fraction)
-        for environment, domain in enumerate(samples.domains)
+        for environment, domain in enumerate(sorted(samples.domains))
     }
     return np.array([row.position in out[row.domain] for row in samples.rows])

@@ -47,6 +47,8 @@ def run(plan: Plan, results: Path, sweep: Path | None = None) -> Accuracies:
     domains, dataset = materials.samples.domains, plan.experiment.dataset
     theirs = sweeps.read(sweep, dataset, domains) if sweep else []
     others = sweeps.columns(theirs, domains, RULES["training-domain validation"])
+    if sweep and not others:
+        warn(f"{sweep}: no run of it holds out one environment alone, so that none stands in the table")
     best = outcome.best_by_validation(outcomes)
     metrics = {one.key: one.card["metrics"] for one in best}
     found, marked = accuracies(metrics, matrix.held_out, matrix.method, others), collapsed(metrics)
@@ -56,7 +58,8 @@ def run(plan: Plan, results: Path, sweep: Path | None = None) -> Accuracies:
     about = ", ".join(f"{name} {said}" for name, said in _about(plan, "`").items())
     leaks = list(judging.leaks(materials.samples.rows, matrix.held_out))
     shown = _page(plan, materials, results, best, found, marked, leaks, gaps)
-    text = table.page(f"{about[0].upper()}{about[1:]}.", shown.verdict, leaks, cells, gaps)
+    inside = 1 - plan.student.split.holdout_fraction
+    text = table.page(f"{about[0].upper()}{about[1:]}.", shown.verdict, leaks, cells, inside, gaps)
     if known := _known(shown.groups, materials):
         text += f"\n{known}"
     if together := ensembles.section(shown.groups):

@@ -50,15 +50,17 @@ def test_a_gap_is_named_with_what_is_left_out_and_the_command_that_fills_it():
 
 def test_the_page_is_a_markdown_table():
     cells = tabulated({("a", "erm", 0): 0.25}, ["a"], ["erm", "kd"])
-    about, _, verdict, _, *lines = table.page("Data set `a`.", "It shows this.", [], cells, []).splitlines()
+    about, _, verdict, _, *lines = table.page("Data set `a`.", "It shows this.", [], cells, 0.8, []).splitlines()
     assert about == "Data set `a`."
     assert verdict == "It shows this."
     assert lines[0] == "| held out | teacher zero-shot | erm | kd |"
     assert lines[2] == "| a | 90.0 (1) | 25.0 (1) | – |"
     assert not lines[3]
+    assert lines[4].startswith("Accuracy in % on the held-out domain's in split (80 %),")
     both = tabulated({("a", "erm", 0): 0.25, ("b", "erm", 0): 0.75}, ["a", "b"], ["erm", "kd"])
-    lines = table.page("Data set `a`.", "It shows this.", [], both, []).splitlines()
+    lines = table.page("Data set `a`.", "It shows this.", [], both, 0.85, []).splitlines()
     assert "| average | 90.0 (1) | 50.0 (1) | – |" in lines
+    assert any("in split (85 %)," in line for line in lines)
 
 
 def test_the_metrics_are_the_tables_in_per_cent():

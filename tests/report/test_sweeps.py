@@ -11,7 +11,7 @@ from pipeline.experiment import checks
 from pipeline.report.outcome import Outcome, best_by_validation
 from pipeline.report.sweeps import columns, own_records
 from pipeline.trials.key import TrialKey
-from tests.conftest import change, ok, refused
+from tests.conftest import change, ok, refused, run_scmd
 
 
 @pytest.fixture
@@ -126,3 +126,17 @@ def test_own_evaluations_of_every_split_follow_the_same_rules():
     assert [one.step for one in found] == [0, 5]
     assert isinstance(found[0], Record)
     assert columns(found, ["a", "b"], RULES["oracle"]) == {"kd": {"b": {0: 0.4}}}
+
+
+def test_environments_are_numbered_by_name_whatever_the_order_of_a_configuration():
+    whole = {"a_in": 0.9, "a_out": 0.8, "b_in": 0.4, "b_out": 0.3}
+    (found,) = own_records([outcome(0, 0.8, history=[{"step": 0, **whole}])], "d", ["b", "a"])
+    assert found.test_envs == (1,)
+    assert found.accuracies["env0_in_acc"] == 0.9
+    assert columns([found], ["b", "a"], RULES["oracle"]) == {"kd": {"b": {0: 0.4}}}
+
+
+def test_a_sweep_of_which_no_run_can_stand_in_the_table_is_told(mine):
+    write_sweep(mine, record(0, 0, [0.5] * 6, tests=(0, 1)))
+    told = run_scmd("report", "--domainbed", "sweep", cwd=mine).stderr
+    assert "sweep: no run of it holds out one environment alone, so that none stands in the table" in told

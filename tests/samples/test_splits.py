@@ -30,6 +30,18 @@ def test_the_split_counts_over_all_files_found_not_over_those_kept():
     assert is_out(samples, 0, "domainbed", 0.2).tolist() == [False, True, False, False]
 
 
+def test_environments_are_numbered_by_their_names_whatever_the_order_of_a_configuration():
+    rows = tuple(sample(position, domain) for domain in ("one", "two") for position in range(10))
+    split = {
+        order: is_out(
+            Samples(rows, order, ("a", "b"), {"one": 10, "two": 10}, True, True), 0, "domainbed", 0.2
+        ).tolist()
+        for order in (("one", "two"), ("two", "one"))
+    }
+    assert split["one", "two"] == split["two", "one"]
+    assert split["two", "one"][:10] == [position in {2, 3} for position in range(10)]
+
+
 @given(st.sets(st.integers(0, 10**6), min_size=2), st.integers(0, 10**6), st.integers(0, 5))
 def test_a_new_image_moves_no_other_in_a_stable_split(numbers, new, trial):
     def split(some):

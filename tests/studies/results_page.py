@@ -47,8 +47,8 @@ def percent(values: np.ndarray) -> str:
 
 
 def points(values: np.ndarray) -> str:
-    """The mean difference with its interval, in points; `HELD_BY_T` where that excludes zero, and Student's over the styles' means,
-    which is wider of so few, does not."""
+    """The mean difference with its interval, in points; `HELD_BY_T` where that excludes zero, and Student's over the styles'
+    means, which is wider of so few, does not."""
     low, high = bootstrap(values)
     of_styles = interval([float(one) for one in values.mean(1)])
     held = HELD_BY_T if (low > 0 or high < 0) and of_styles and of_styles.low <= 0 <= of_styles.high else ""
@@ -119,7 +119,7 @@ def by_style(trials: Trials, methods: Sequence[str]) -> Iterator[str]:
 
 def learnt(trials: Trials) -> Iterator[str]:
     """What each method learnt from, and how well it fits that."""
-    yield "| method | learnt from | teacher right on what was drawn (clean) | on what was learnt from (clean) | its own images named |"
+    yield "| method | learnt from | teacher right, clean, on what was drawn | on what was learnt from | its own images named |"
     yield "|---|---|---|---|---|"
     for method in METHODS:
         mine = [one for one in trials if one["method"] == method]
@@ -153,7 +153,8 @@ def tables(trials: Trials) -> str:
     if pretrained:
         methods = [one for one in METHODS if any(row["method"] == one for row in pretrained)]
         lines += ["## Exploratory: a student that was trained on ImageNet", *by_style(pretrained, methods), ""]
-    said = f"{len(trials)} trials; {MARK} a trial collapsed; {HELD_BY_T} by t over styles the interval holds zero. On {'; '.join(machines)}; the row of each trial names its own."
+    marks = f"{MARK} a trial collapsed; {HELD_BY_T} by t over styles the interval holds zero"
+    said = f"{len(trials)} trials; {marks}. On {'; '.join(machines)}; the row of each trial names its own."
     return "\n".join([*lines, said, ""])
 
 
