@@ -131,7 +131,8 @@ def _means(trial: Trial) -> dict[str, float]:
 
 
 def learn(trial: Trial, batch: Batch) -> None:
-    """One update on a batch, or on the part of it that the method selects. Asks a GPU nothing, and so never waits for it."""
+    """One update on a batch, or on the part of it that the method selects. Asks a GPU nothing itself, and so does
+    not wait for it; a method may (those that take domains apart do)."""
     phase = trial.phase_of(trial.step)
     if trial.step and trial.step == phase.first:
         if phase.begins_with == "average":
@@ -154,7 +155,8 @@ def learn(trial: Trial, batch: Batch) -> None:
 
 def update(trial: Trial, batch: Batch) -> dict[str, Tensor]:
     """One step of the optimiser on all of a batch; returns the detached loss terms."""
-    optimiser.set_rate(trial.optimizer, trial.settings.optimiser, trial.step, trial.settings.steps)
+    first, steps = trial.stretch_of(trial.step)
+    optimiser.set_rate(trial.optimizer, trial.settings.optimiser, trial.step - first, steps)
     losses = trial.method.losses(trial.student, batch)
     trial.optimizer.zero_grad()
     torch.stack(list(losses.values())).sum().backward()

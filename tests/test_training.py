@@ -257,3 +257,19 @@ def test_the_chosen_weights_answer_to_everything():
     answers = training.train(trial, data_of(judged(), "erm"), judged())
     right = answers.answers == judged().labels
     assert trial.chosen.evaluation.accuracies["h_in"] == right[judged().split("h", out=False)].mean()
+
+
+def test_each_of_two_runs_in_a_trial_has_the_whole_schedule_of_the_learning_rate():
+    """VL2V-ADiP's, with the average between them; V-REx's leap is within one run."""
+    settings = OptimiserSettings(name="adamw", lr=1.0, schedule="cosine")
+
+    def rates(name, **values):
+        trial, data, found = started(name, steps=6, optimiser=settings, **values), data_of(judged(), name), []
+        for step in range(6):
+            training.advance(trial, data, judged(), step + 1)
+            found.append(trial.optimizer.param_groups[0]["lr"])
+        return found
+
+    half, whole = ([0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)] for steps in (3, 6))
+    assert rates("vl2v_adip") == pytest.approx([*half, *half])
+    assert rates("vrex", anneal_steps=3) == pytest.approx(whole)

@@ -33,7 +33,7 @@ class ActiveBias(Method):
         losses = F.cross_entropy(outputs.logits, batch.labels, reduction="none")
         weights = self.weights(batch.rows).to(losses.dtype)
         self.remember(batch.rows, torch.exp(-losses.detach()))
-        return {"cross_entropy": (weights * losses).mean()}
+        return {"weighted": (weights * losses).mean()}
 
     def weights(self, rows: Tensor) -> Tensor:
         """(B,) rows of the samples table → (B,) float64, of mean 1."""

@@ -1,4 +1,4 @@
-"""CLIP-KD (Yang et al., CVPR 2024), its two strongest terms: CE + w_f · features + w_r · relations.
+"""CLIP-KD (Yang et al., CVPR 2024), its feature and its contrastive-relation term: CE + w_f · features + w_r · relations.
 
 `features` is the mean of ‖normalize(P f) − normalize(v)‖² over the batch, v (B, D) the teacher's image features of the view.
 `relations` is KL(softmax_j(a · cos(v_i, E_yj)) ‖ softmax_j(exp(s) · cos(P f_i, E_yj))), a mean over i: to which of the batch's
@@ -21,7 +21,7 @@ class Settings(MethodSettings):
     """The objective's weights."""
 
     feature_weight: float = Field(1.0, ge=0)
-    """w_f, of the distance between features."""
+    """w_f, of the distance between features; the released code's 2,000, of a mean over D elements, is 2000 / D here."""
     relation_weight: float = Field(1.0, ge=0)
     """w_r, of the divergence between relations."""
 

@@ -1,4 +1,4 @@
-"""Feature consistency by hardness (EC-KD; Yang et al., ECCV 2020), its feature term: CE + λ1 · mean of w_i · ‖W f_i − v_i‖² / D.
+"""Feature consistency by hardness (EC-KD; Wang et al., ECCV 2020), its feature term: CE + λ1 · mean of w_i · ‖W f_i − v_i‖² / D.
 
 w_i = 1 − softmax(z_i)[y_i], as a constant: samples that the student has not learnt yet weigh most. W maps the student's features
 f (B, d) onto the teacher's v (B, D). The published method's other half, a penalty on weights that repeat one another, is of the

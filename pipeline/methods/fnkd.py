@@ -18,7 +18,8 @@ class Settings(MethodSettings):
     """The objective's weight and the common scale."""
 
     lambda1: float = Field(4.5, ge=0)
-    """λ1, of the divergence, which no T² multiplies: 4.5 is what KD's 0.5 · T² is at T = 3."""
+    """λ1, of the divergence, which no T² multiplies. 4.5 is KD's factor, 0.5 · T² at T = 3; its gradient is another, as the
+    student's logits are divided by ‖f‖ here."""
     tau: float = Field(100 / 3, gt=0)
     """τ; 100 / 3 is CLIP's scale at a temperature of 3."""
 

@@ -3,7 +3,8 @@
 The first says how the student answers, which samples it learns from and how its weights are averaged; those beside it bring
 networks of their own and terms. Of all methods that learn by the plain cross-entropy one such term remains, and none where one
 of them has a classification loss of its own (GroupDRO, Mixup, focal …), which takes its place. Where the first answers without
-the student's classifier (VL2V-ADiP, label-free distillation), nothing that stands beside it brings it a classification loss.
+the student's classifier (VL2V-ADiP, label-free distillation), nothing that stands beside it brings its classifier the labels;
+terms of another kind may read them (`unicl`, `clip_kd`, the peer of `mutual`).
 """
 
 from collections.abc import Callable, Mapping
@@ -69,7 +70,8 @@ class Joined(Method):
         return self.first.averaging(shipped, students, steps)
 
     def phases(self) -> tuple[Phase, ...]:
-        """Those of the one that has some of its own, if any; in them the others' own parameters learn throughout."""
+        """Those of the one that has some of its own, if any; in them the others' own parameters learn throughout, and so do the
+        student's heads, by which they ask it."""
         for name, one in self.members.items():
             if overrides(type(one), "phases"):
                 place = f"method.beside.{name}." if name else "method.first."
@@ -78,12 +80,12 @@ class Joined(Method):
 
 
 def _within(place: str, learns: Callable[[str], bool]) -> Callable[[str], bool]:
-    """What a method says of its own parameters, where these lie at a place among other methods'."""
+    """What a method says of its own parameters, where these lie at a place among other methods', and of the backbone."""
 
     def accepts(name: str) -> bool:
         if name.startswith(place):
             return learns(f"method.{name.removeprefix(place)}")
-        return name.startswith("method.") or learns(name)
+        return not name.startswith("student.predictor.backbone.") or learns(name)
 
     return accepts
 
@@ -98,6 +100,8 @@ def fault(first: type[Method], beside: Mapping[str, type[Method]]) -> str | None
     for name, one in beside.items():
         if hooks := [hook for hook in _FIRSTS_OWN if overrides(one, hook)]:
             return f"`{name}` has its own {hooks[0]}, and so cannot stand beside another method"
+    if beside and overrides(first, "selection"):
+        return "the first method draws its samples unevenly and weighs them for it, which other methods' terms would not be"
     if len([one for one in (first, *beside.values()) if overrides(one, "phases")]) > 1:
         return "two of these methods train in phases of their own"
     if not classifies(first) and (losing := [name for name, one in beside.items() if one.replaces_cross_entropy]):

@@ -20,7 +20,7 @@ class Settings(MethodSettings):
     lambda1: float = Field(1.0, ge=0)
     """Of the one term."""
     temperature: float = Field(3.0, gt=0)
-    """T, of both distributions."""
+    """T, of both distributions: SCMD's, as is λ1 · T². PromptKD takes T = 1 and a weight of 1,000."""
 
 
 class LabelFree(Method):

@@ -55,9 +55,9 @@ class Problem:
 @dataclass(frozen=True)
 class Phase:
     """From step `first` on, the parameters learn whose name `learns` accepts: `student.…` of the student, `method.…` of the
-    method. A phase begins with an optimiser of its own; with `begins_with: average` from the average of the one before it and
-    with an average of its own, with `last weights` from where that one ended, and its average goes on. The learning rate's
-    schedule is the trial's."""
+    method. A phase begins with an optimiser of its own; with `begins_with: average` from the average of the one before it, with
+    an average and a schedule of the learning rate of its own; with `last weights` from where that one ended, and its average and
+    schedule go on."""
 
     first: int
     learns: Callable[[str], bool]
@@ -67,13 +67,15 @@ class Phase:
 class Method(nn.Module):
     """`family` is the kind of what it adds to the cross-entropy; `needs` names the fields of `Batch` that it reads besides
     pictures and labels; `replaces_cross_entropy` says that its classification loss is not the plain mean, so that beside another
-    method it takes that one's place; `version` goes up when its numbers change. Hyperparameter seeds draw
+    method it takes that one's place; `differentiates_twice` that the student must have second derivatives, which a compiled one
+    has not; `version` goes up when its numbers change. Hyperparameter seeds draw
     from `ranges` its own settings, from `student_ranges` the student's."""
 
     family: ClassVar[Family]
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
     needs: ClassVar[frozenset[str]] = frozenset()
     replaces_cross_entropy: ClassVar[bool] = False
+    differentiates_twice: ClassVar[bool] = False
     version: ClassVar[int] = 1
     ranges: ClassVar[Ranges] = {}
     student_ranges: ClassVar[Ranges] = DOMAINBED

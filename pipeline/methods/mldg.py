@@ -1,7 +1,8 @@
 """Meta-learning domain generalisation (Li et al., 2018): F(θ) + β · G(θ − α · ∇F(θ)), with the second-order gradient.
 
-F is the mean cross-entropy on the meta-train domains of a batch, G that on its meta-test domain: each source in turn. Where a
-batch has less than two images on either side, as batch norm needs, the objective is F on all of it. No teacher.
+F is the mean cross-entropy on the meta-train domains of a batch, G that on its meta-test domain: each source in turn (the
+authors draw it, and sum over domains). Where a batch has less than two images on either side, as batch norm needs, the
+objective is F on all of it. No teacher.
 """
 
 from typing import ClassVar
@@ -10,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pipeline.batches import Batch
 from pipeline.losses import cross_entropy
@@ -36,6 +38,7 @@ class MLDG(Method):
     Settings = Settings
     needs = frozenset({"domains"})
     replaces_cross_entropy = True
+    differentiates_twice = True
     ranges: ClassVar[Ranges] = {"beta": Range("mldg_beta", power(10, -1, 1))}
     updates: Tensor
 
@@ -44,6 +47,11 @@ class MLDG(Method):
         self.register_buffer("updates", torch.tensor(0))
 
     def losses(self, student: Student, batch: Batch) -> Terms:
+        # The fused kernels of attention have no second derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            return self._losses(student, batch)
+
+    def _losses(self, student: Student, batch: Batch) -> Terms:
         present = batch.domains.unique()
         tested = batch.domains == present[int(self.updates) % len(present)]
         self.updates += 1

@@ -1,7 +1,7 @@
 """Deep mutual learning (Zhang et al., CVPR 2018): CE + KL(softmax(z′) ‖ softmax(z)), and the same of a peer that answers z′.
 
-The peer is a network as the student's, from the same weights with other heads; both learn at once, each from what the other
-answers as a constant. The student alone ships. No teacher.
+The peer is a network as the student's, from the same pretrained weights or other random ones, with other heads; both learn at
+once, each from what the other answers as a constant. The student alone ships. No teacher.
 """
 
 import torch

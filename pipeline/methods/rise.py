@@ -6,7 +6,8 @@ in domain j; and p = softmax_j cos(e, a_{y,j}), q = softmax_j cos(w_y, a_{y,j}),
 
 Its defaults are the released code's for PACS, which searches w1, w2 among (0.9, 0.1), (0.8, 0.2) and w3 among 0.5, 1, 2. There z
 is a layer on e that starts from the texts; here it is the classifier on f that every method has, so that all start alike. There t
-is of the texts w; here it is the cache's, by its `templates`, as every method has it.
+is of the texts w; here it is the cache's, by its `templates`, as every method has it. There prompts end with a full stop, and
+names keep their underscores; here they read as the cache's own prompts do.
 """
 
 import math

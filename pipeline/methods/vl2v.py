@@ -2,7 +2,7 @@
 
 l = −λ · mean cos(P f, v) − (1 − λ) · mean cos(P f, E_y), with v the teacher's image features of the view and E_y the text
 embedding of the label. First the projector P learns with the backbone frozen (align; batch norm that is trained goes on
-measuring), then the backbone with P frozen (distil).
+measuring), then the backbone with P frozen (distil): two runs, each with the whole of the learning rate's schedule.
 The student predicts by the class embedding nearest to P f: there is no trained classifier.
 """
 
@@ -33,7 +33,7 @@ class VL2V(Method):
     family = "distillation"
     Settings = Settings
     needs = frozenset({"teacher_features", "text"})
-    version = 2
+    version = 3
     text: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

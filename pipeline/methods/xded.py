@@ -1,8 +1,9 @@
 """Cross-domain ensemble distillation (XDED; Lee et al., ECCV 2022): CE + weight · T² · KL(softmax(z̄_y/T) ‖ softmax(z/T)).
 
 The divergence is a mean over the batch; z̄_c is the mean of the logits of the batch's samples of class c, whatever their domains,
-and takes no gradient. No teacher but the student itself. (The official code groups what its sampler drew together, and so may
-take a class apart.)
+and takes no gradient. No teacher but the student itself. Its sampler, which draws classes, is left out: where there are many,
+few of a batch have company, and the term is small; so is its other half, which takes the style out of inner maps. (The official
+code groups what its sampler drew together, and so may take a class apart.)
 """
 
 import torch

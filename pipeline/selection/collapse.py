@@ -10,19 +10,22 @@ import torch
 from torch import Tensor
 
 # Updates whose mean is looked at; how many of them in a row, and which share of the trial's, make a collapse where they are so
-# near to ln C: a long trial passes by it slowly on its way down.
-WINDOW, LONG, SHARE, NEAR = 50, 150, 0.05, 0.005
+# near to ln C: a long trial passes by it slowly on its way down. In a short one it is all whole windows that it has, `LEAST` or
+# more: with fewer selecting updates a trial is not watched.
+WINDOW, LONG, SHARE, NEAR, LEAST = 50, 150, 0.05, 0.005, 100
 
 
 class Collapse:
     """Watches the cross-entropy of what selecting updates learn from. Asks a GPU nothing until `noticed` is read.
 
-    `state` is all that it remembers: sum and count of the window, updates in a row near ln C, and the most there were.
+    `steps` are the trial's, `selecting` how many of them leave out a part of a batch. `state` is all that it remembers: sum
+    and count of the window, updates in a row near ln C, and the most there were.
     """
 
-    def __init__(self, classes: int, steps: int, device: torch.device) -> None:
+    def __init__(self, classes: int, steps: int, selecting: int, device: torch.device) -> None:
         self.level = math.log(classes)
-        self.long = max(LONG, math.ceil(SHARE * steps))
+        windows = selecting - selecting % WINDOW
+        self.long = max(LEAST, min(max(LONG, math.ceil(SHARE * steps)), windows))
         self.state = torch.zeros(4, dtype=torch.float64, device=device)
         self._one_more = torch.tensor([1, 0, 0], dtype=torch.float64, device=device)
 

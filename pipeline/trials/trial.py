@@ -70,6 +70,11 @@ class Trial:
         """The phase that update `step` belongs to."""
         return [phase for phase in self.method.phases() if phase.first <= step][-1]
 
+    def stretch_of(self, step: int) -> tuple[int, int]:
+        """Where the part of the trial begins that update `step` belongs to, and how many updates it has: from one phase that
+        begins with the average to the next. Its average and its learning rates are its own."""
+        return _stretch(self.method.phases(), step, self.settings.steps)
+
     def enter(self, phase: Phase) -> None:
         """A fresh optimiser over what learns in a phase, and where it begins with the average a fresh average over its steps."""
         self.optimizer = _optimizer(self.student, self.method, self.settings, phase)
@@ -105,7 +110,9 @@ def start(
         random = _random_state(device)
     drawn = np.zeros(method.problem.samples, np.int64)
     selected = torch.zeros(len(drawn), dtype=torch.int64, device=device)
-    collapse = Collapse(method.problem.classes, settings.steps, device)
+    batch = settings.batch * len(sources)
+    selecting = sum(method.selector.selects(step, batch) for step in range(settings.steps))
+    collapse = Collapse(method.problem.classes, settings.steps, selecting, device)
     return Trial(
         student, method, settings, sources, device, optimizer, averaging, random, drawn, selected, compute, collapse
     )
@@ -132,10 +139,14 @@ def _optimizer(student: Student, method: Method, settings: StudentSettings, phas
 
 
 def _averaging(student: Student, method: Method, settings: StudentSettings, phase: Phase) -> Averaging:
-    """Until the next phase that begins with the average."""
-    later = [other for other in method.phases() if other.first > phase.first and other.begins_with == "average"]
-    end = later[0].first if later else settings.steps
-    return method.averaging(shipped(student, method), settings.averaging, end - phase.first)
+    _, length = _stretch(method.phases(), phase.first, settings.steps)
+    return method.averaging(shipped(student, method), settings.averaging, length)
+
+
+def _stretch(phases: Sequence[Phase], step: int, steps: int) -> tuple[int, int]:
+    begins = [phase.first for phase in phases if phase.begins_with == "average"]
+    first = max(begin for begin in begins if begin <= step)
+    return first, min([begin for begin in begins if begin > step], default=steps) - first
 
 
 def _student_groups(student: Student, settings: optimiser.OptimiserSettings) -> list[dict[str, Any]]:

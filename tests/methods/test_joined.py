@@ -61,7 +61,7 @@ def test_the_official_focal_variant_is_scmd_beside_which_the_focal_loss_stands()
 
 @pytest.mark.parametrize("first", ["label_free", "vl2v_adip"])
 def test_nothing_teaches_a_classifier_that_the_first_does_not_answer_by(first):
-    """Nor do the labels come back in beside a method that learns without them."""
+    """Whatever the first learns from, a term that needs no labels brings in none."""
     joined = losses(first, beside={"coral": {"weight": 0.5}})
     alone, beside = losses(first), losses("coral", weight=0.5)
     assert joined == pytest.approx({**alone, "correlations": beside["correlations"]})
@@ -140,6 +140,7 @@ def test_a_joined_trial_that_was_written_down_ends_as_if_it_had_not_stopped(tmp_
             {"beside": {"mixup": {}}},
             "two of these methods put a classification loss of their own in the place",
         ),
+        ("importance_sampling", {"beside": {"coral": {}}}, "the first method draws its samples unevenly"),
         ("vl2v_adip", {"beside": {"irm": {}}}, "two of these methods train in phases of their own"),
         (
             "vl2v_adip",
@@ -190,6 +191,22 @@ def test_a_method_of_phases_keeps_them_where_another_stands_beside_it(beside):
     training.advance(trial, data, judged(), 6)
     assert not torch.equal(backbone, before["backbone"])
     assert all(not torch.equal(p, own[name]) for name, p in trial.method.beside[beside].named_parameters())
+
+
+@pytest.mark.parametrize("beside", ["kd", "clip_kd"])
+def test_beside_a_method_of_phases_the_heads_that_others_ask_learn_in_all_of_them(beside):
+    values = {beside: {}}
+    trial, data = started("vl2v_adip", steps=6, beside=values), data_of(judged(), "vl2v_adip", beside=values)
+    heads = {"kd": trial.student.predictor.classifier.weight, "clip_kd": trial.student.projector.weight}
+    backbone, head = trial.student.predictor.backbone.conv1[0].weight, heads[beside]
+    seen = [head.clone()]
+    for end in (3, 6):
+        before = backbone.clone()
+        training.advance(trial, data, judged(), end)
+        seen.append(head.clone())
+        assert torch.equal(backbone, before) == (end == 3)
+    assert not torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[1], seen[2])
 
 
 @pytest.mark.parametrize(

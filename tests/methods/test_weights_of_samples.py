@@ -50,7 +50,8 @@ def test_importance_is_the_distance_of_answers_from_the_label():
 
 def test_what_is_drawn_by_importance_weighs_so_that_its_mean_is_the_batchs():
     """Over many draws, of the very logits."""
-    trial = started("importance_sampling", hard_fraction=0.5, steps=100, batch_norm="frozen")
+    trial = started("importance_sampling", hard_fraction=0.5, threshold=0.0, steps=100, batch_norm="frozen")
+    trial.method.gain.fill_(1.0)
     batch = next(data_of(judged(), "importance_sampling").stream(0, 1, 0, CPU))
     predictor = trial.predictor.train()
     with torch.no_grad():
@@ -63,6 +64,18 @@ def test_what_is_drawn_by_importance_weighs_so_that_its_mean_is_the_batchs():
         assert len(part) == 4
         means.append((part.weights * losses[part.rows]).mean().item())
     assert np.mean(means) == pytest.approx(losses.mean().item(), abs=4 * np.std(means) / 20)
+
+
+def test_importance_pays_by_the_gains_of_the_updates_before():
+    """Of 8, 4 drawn: above (8 + 12) / 12 by default. A gain of 8 each time: τ is 0, 0.8, 1.52, 2.168 …"""
+    method = started("importance_sampling", hard_fraction=0.5).method
+    sure = torch.zeros(8)
+    sure[0] = 1.0  # ‖p − u‖² / ‖p‖² is 7/8
+    one = 0.1 * 8**0.5
+    assert [method.pays(sure, 4) for _ in range(9)] == [one * (1 - 0.9**n) / 0.1 > 20 / 12 for n in range(9)]
+    assert method.gain.item() == pytest.approx(one * (1 - 0.9**9) / 0.1)
+    always = started("importance_sampling", hard_fraction=0.5, threshold=0.0).method
+    assert [always.pays(torch.full((8,), 1 / 8), 4) for _ in range(3)] == [False, True, True]
 
 
 def test_below_the_threshold_samples_are_drawn_evenly_and_weigh_the_same():

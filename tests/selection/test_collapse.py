@@ -12,8 +12,8 @@ from pipeline.trials import snapshot
 from tests.small_trials import CPU, data_of, judged, run, started
 
 
-def noticed(losses, classes=20, steps=1000) -> bool:
-    watch = Collapse(classes, steps, CPU)
+def noticed(losses, classes=20, steps=1000, selecting=None) -> bool:
+    watch = Collapse(classes, steps, steps if selecting is None else selecting, CPU)
     for loss in losses:
         watch.saw(torch.tensor(loss))
     return watch.noticed
@@ -43,13 +43,20 @@ def test_a_long_trial_that_passes_slowly_by_is_none():
     assert noticed([LEVEL] * 800, steps=15_001)
 
 
+def test_a_short_trial_is_watched_over_all_whole_windows_that_it_has():
+    """As the default job's: 126 of 250 steps select. Of fewer than two windows nothing can be said."""
+    assert noticed([LEVEL] * 126, steps=250, selecting=126)
+    assert not noticed([2.7] * WINDOW + [LEVEL] * 76, steps=250, selecting=126)
+    assert not noticed([LEVEL] * 90, steps=200, selecting=90)
+
+
 def test_it_stays_noticed_when_the_whole_batches_at_the_end_mend_it():
     assert noticed([LEVEL] * LONG + [0.5] * 500)
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    for name, value in (("WINDOW", 2), ("LONG", 4), ("NEAR", 0.5)):
+    for name, value in (("WINDOW", 2), ("LONG", 4), ("LEAST", 4), ("NEAR", 0.5)):
         monkeypatch.setattr(collapse, name, value)
 
 
