@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from pipeline.errors import ConfigError, reason
+
+# Sizes of numbers beyond which arithmetic overflows, and no setting has a use.
+LEAST, MOST = 1e-30, 1e30
 
 
 class Section(BaseModel):
@@ -18,6 +21,13 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_reckoned_with(cls, value: Any) -> Any:
+        if isinstance(value, float) and value and not LEAST <= abs(value) <= MOST:
+            raise ValueError(f"numbers of use lie between {LEAST:g} and {MOST:g}")
+        return value
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -31,6 +41,10 @@ class _Loader(yaml.SafeLoader):
     """YAML as DVC reads it too: a key twice is a fault, and 1e-3 is a number (YAML 1.2), not a string."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if merged := [key for key, _ in node.value if key.tag == "tag:yaml.org,2002:merge"]:
+            raise yaml.MarkedYAMLError(
+                problem="keys are not merged (`<<`) here; write them out", problem_mark=merged[0].start_mark
+            )
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
@@ -68,7 +82,11 @@ def parse(data: object, section: type[SectionT], where: str) -> SectionT:
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: expected keys with values, found {type(data).__name__}")
     try:
-        return section.model_validate_json(json.dumps(data, default=str))
+        text = json.dumps(data, default=str)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: a value contains itself, by an anchor (`&`) and its alias (`*`)") from error
+    try:
+        return section.model_validate_json(text)
     except ValidationError as error:
         found = error.errors(include_url=False)
         # A list whose every item is a fault is also told as too short.

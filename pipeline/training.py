@@ -220,8 +220,13 @@ def answer(trial: Trial, judged: EvaluationSet) -> Predictions:
 
 def require_finite(evaluation: Evaluation) -> None:
     """Raises InputError where training has diverged: its student would be no result."""
-    if lost := [name for name, mean in evaluation.terms.items() if not math.isfinite(mean)]:
-        raise InputError(
-            f"the loss `{lost[0]}` is no finite number by step {evaluation.step}: training has diverged; "
+    losses = {**evaluation.terms, "validation": evaluation.validation_loss}
+    if lost := [name for name, mean in losses.items() if not math.isfinite(mean)]:
+        remedy = (
             "set a smaller `optimiser.lr` in the student's configuration"
+            if evaluation.step
+            else "a weight or temperature of the method is far from any use, or `optimiser.lr` is"
+        )
+        raise InputError(
+            f"the loss `{lost[0]}` is no finite number by step {evaluation.step}: training has diverged; {remedy}"
         )

@@ -67,6 +67,19 @@ def test_malformed_yaml_is_a_fault(tmp_path):
     assert "not valid YAML" in refused(tmp_path, "inner: {lr: 1\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("base: &x {lr: 1}\ninner: {<<: *x}\n", "keys are not merged (`<<`) here; write them out"),
+        ("inner: {lr: 1, names: &x [*x]}\n", "a value contains itself, by an anchor (`&`) and its alias (`*`)"),
+        ("inner: {lr: 1e300}\n", "`inner.lr` is 1e+300: numbers of use lie between 1e-30 and 1e+30"),
+        ("inner: {lr: -1e-300}\n", "`inner.lr` is -1e-300: numbers of use lie between"),
+    ],
+)
+def test_what_yaml_can_say_and_no_setting_can_use_is_a_fault(tmp_path, text, said):
+    assert said in refused(tmp_path, text)
+
+
 def test_a_missing_file_names_its_neighbours(tmp_path):
     (tmp_path / "there.yaml").write_text("steps: 1\n")
     with pytest.raises(ConfigError, match=r"no such file; the files there are there\.yaml"):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from pipeline import optimiser, training
+from pipeline.errors import InputError
 from pipeline.evaluation import EvaluationSet, accuracies, predict
 from pipeline.methods import METHODS
 from pipeline.optimiser import OptimiserSettings
@@ -273,3 +274,22 @@ def test_each_of_two_runs_in_a_trial_has_the_whole_schedule_of_the_learning_rate
     half, whole = ([0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)] for steps in (3, 6))
     assert rates("vl2v_adip") == pytest.approx([*half, *half])
     assert rates("vrex", anneal_steps=3) == pytest.approx(whole)
+
+
+def test_a_student_whose_answers_are_no_numbers_is_no_result():
+    """The losses of the steps may be finite still: it is the averaged weights that are evaluated."""
+    trial = started("erm", steps=4)
+    training.advance(trial, data_of(judged(), "erm"), judged(), 2)
+    with torch.no_grad():
+        for parameter in trial.averaging.model.parameters():
+            parameter.fill_(math.nan)
+    trial.averaging.update = lambda: None
+    with pytest.raises(
+        InputError, match="the loss `validation` is no finite number by step 2: training has diverged; set"
+    ):
+        training.advance(trial, data_of(judged(), "erm"), judged(), 4)
+
+
+def test_an_overflow_at_the_first_update_does_not_blame_the_rate_alone():
+    with pytest.raises(InputError, match="by step 0: training has diverged; a weight or temperature of the method"):
+        run("kd", lambda1=1e30, temperature=1e30)

@@ -37,9 +37,10 @@ def drawn(
 
 
 def _undecided(method: type[Method], own: Mapping[str, Any]) -> Ranges:
-    """Of a method beside another: its settings are written out, so that one that stands at its default counts as not written."""
+    """Of a method beside another: its settings are written out, so that one that stands at its default counts as not written;
+    what is for the first to say, as how much is selected, is not among them."""
     fields = method.Settings.model_fields
-    return {name: one for name, one in method.ranges.items() if own[name] == fields[name].default}
+    return {name: one for name, one in method.ranges.items() if name in own and own[name] == fields[name].default}
 
 
 def is_domainnet(dataset: str) -> bool:

@@ -11,7 +11,7 @@ from pipeline.config import Section
 from pipeline.errors import ConfigError
 from pipeline.methods import METHODS, NAMED
 from pipeline.methods.settings import MethodSettings
-from pipeline.samples.names import fault_of_folder
+from pipeline.samples.names import LONGEST, fault_of_folder
 from pipeline.trials.key import TrialKey
 
 # A method's name in tables is also a folder's.
@@ -127,9 +127,10 @@ class Experiment(Section):
 
 def parse_method(name: str, values: dict[str, Any]) -> tuple[str, MethodSettings]:
     """An entry of `methods`. Raises ConfigError for a name that is no folder's, an unknown method and faulty settings."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > LONGEST:
         raise ConfigError(
-            f"method name `{name}`: letters, digits, `_`, `+` and `-` make a name, as it is a folder's, too"
+            f"method name `{name[:LONGEST]}`: up to {LONGEST} letters, digits, `_`, `+` and `-` make a name, as it is a "
+            "folder's, too"
         )
     method = values.get("method", name)
     if not isinstance(method, str) or method not in {**METHODS, **NAMED}:

@@ -100,9 +100,13 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def named(name: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The method that a name stands for, and its settings with those that come with the name; what is written goes before."""
+    """The method that a name stands for, and its settings with those that come with the name; what is written goes before, and
+    joins what stands beside it."""
     method, given = NAMED.get(name, (name, {}))
-    return method, {**given, **values}
+    both = {**given, **values}
+    if "beside" in given and isinstance(values.get("beside"), dict):
+        both["beside"] = {**given["beside"], **values["beside"]}
+    return method, both
 
 
 # What a method with a hook of its own does not read of the settings that every method has.
@@ -139,7 +143,7 @@ def _of_terms(name: str, values: dict[str, Any], where: str) -> dict[str, Any]:
     if general := [key for key in values if key in MethodSettings.model_fields]:
         raise ConfigError(f"{where}: `{general[0]}` is set for the method that `{name}` stands beside")
     settings = config.parse(values, METHODS[name].Settings, where)
-    return settings.model_dump(mode="json", exclude=set(MethodSettings.model_fields))
+    return settings.model_dump(exclude=set(MethodSettings.model_fields))
 
 
 def needs(name: str, settings: MethodSettings) -> frozenset[str]:

@@ -23,7 +23,7 @@ class Settings(MethodSettings):
 
     weight: float = Field(1.0, ge=0)
     """Of the divergence."""
-    hidden: int = Field(256, ge=1)
+    hidden: int = Field(256, ge=1, le=65536)
     """The width of the discriminator's layers."""
 
 

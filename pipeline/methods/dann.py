@@ -25,7 +25,7 @@ class Settings(MethodSettings):
     """λ, of the reversed gradient."""
     discriminator_lr: float | None = Field(None, gt=0)
     """The discriminator's own rate; without it, the student's."""
-    hidden: int = Field(256, ge=1)
+    hidden: int = Field(256, ge=1, le=65536)
     """The width of the discriminator's layers."""
 
 

@@ -31,8 +31,10 @@ def held_out_accuracy(group: Group, name: str) -> Line:
 
 
 def losses(group: Group) -> list[Line]:
-    """A line a term of the objective, and the validation loss."""
-    terms = [key for key in group.outcomes[0].history[0] if key.startswith("loss_")]
+    """A line a term of the objective, and the validation loss; where the steps between two evaluations had no such term, its line
+    has a gap."""
+    rows = [row for one in group.outcomes for row in one.history]
+    terms = dict.fromkeys(key for row in rows for key in row if key.startswith("loss_"))
     names = {key: key.removeprefix("loss_").replace("_", " ") for key in terms}
     return [
         *(Line(names[key], steps(group), _means(group, key)) for key in terms),
@@ -69,6 +71,7 @@ def _on_the_way(one: Outcome) -> list[dict[str, Any]]:
 
 
 def _means(group: Group, key: str) -> list[float]:
+    """Not a number at an evaluation that lacks it in some trial."""
     values = np.array([[row.get(key, np.nan) for row in _on_the_way(one)] for one in group.outcomes])
     return [float(value) for value in values.mean(0)]
 

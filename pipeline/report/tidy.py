@@ -38,6 +38,7 @@ def losses(groups: Sequence[Group]) -> Rows:
         for group in groups
         for line in series.losses(group)
         for step, value in zip(line.steps, line.values, strict=True)
+        if math.isfinite(value)  # a term may be there in some steps only
     ]
 
 

@@ -9,7 +9,8 @@ from pipeline.errors import InputError
 _SPECIAL = frozenset("'\"`$\\{}[]()<>|&;*?!^#~")
 # The last row of every table.
 _TAKEN = "average"
-_LONGEST = 200
+# Bytes of a folder's name: file systems take 255, and files beside it are called after it.
+LONGEST = 200
 
 
 def spoken(name: str) -> str:
@@ -33,7 +34,7 @@ def require_names(domains: Sequence[str], classes: Sequence[str]) -> None:
 
 def fault_of_folder(name: str) -> str | None:
     """Why a name is no folder's and no plain word; None where it is both."""
-    if not name.strip() or "/" in name or name in (".", "..") or len(name.encode()) > _LONGEST:
+    if not name.strip() or "/" in name or name in (".", "..") or len(name.encode()) > LONGEST:
         return "is not the name of one folder"
     if name != name.strip() or name[0] in "-.":
         return "begins or ends with a space, or begins with a dash or a dot"

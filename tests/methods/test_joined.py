@@ -1,14 +1,19 @@
 """A method beside another: whose terms count, which cross-entropy remains, and what cannot be joined."""
 
+import json
+
 import pytest
 import torch
 
 from pipeline import methods, training
 from pipeline.batches import Batch, Outputs
 from pipeline.errors import ConfigError
-from pipeline.methods import METHODS
+from pipeline.experiment.draws import drawn
+from pipeline.methods import METHODS, joined
 from pipeline.methods.method import overrides
 from pipeline.trials import snapshot
+from pipeline.trials.key import TrialKey
+from pipeline.trials.settings import StudentSettings
 from tests.small_outputs import CLASSES, EMBEDDING, LABELS, made, said
 from tests.small_trials import CPU, assert_same_end, data_of, judged, run, started
 
@@ -43,33 +48,33 @@ def losses(name: str, **values) -> dict[str, float]:
 
 def test_the_terms_of_both_are_there_and_the_cross_entropy_once():
     alone, beside = losses("kd"), losses("coral", weight=0.5)
-    joined = losses("kd", beside={"coral": {"weight": 0.5}})
-    assert joined == pytest.approx({**alone, "correlations": beside["correlations"]})
+    found = losses("kd", beside={"coral": {"weight": 0.5}})
+    assert found == pytest.approx({**alone, "correlations": beside["correlations"]})
 
 
 def test_a_classification_loss_of_its_own_takes_the_place_of_the_cross_entropy():
-    joined = losses("kd", beside={"focal": {"gamma": 2.0}})
-    assert joined == pytest.approx({"distillation": losses("kd")["distillation"], **losses("focal")})
+    found = losses("kd", beside={"focal": {"gamma": 2.0}})
+    assert found == pytest.approx({"distillation": losses("kd")["distillation"], **losses("focal")})
 
 
 def test_the_official_focal_variant_is_scmd_beside_which_the_focal_loss_stands():
-    joined = losses("scmd", beside={"focal": {}})
+    found = losses("scmd", beside={"focal": {}})
     expected = losses("scmd")
     del expected["cross_entropy"]
-    assert joined == pytest.approx({**expected, **losses("focal")})
+    assert found == pytest.approx({**expected, **losses("focal")})
 
 
 @pytest.mark.parametrize("first", ["label_free", "vl2v_adip"])
 def test_nothing_teaches_a_classifier_that_the_first_does_not_answer_by(first):
     """Whatever the first learns from, a term that needs no labels brings in none."""
-    joined = losses(first, beside={"coral": {"weight": 0.5}})
+    found = losses(first, beside={"coral": {"weight": 0.5}})
     alone, beside = losses(first), losses("coral", weight=0.5)
-    assert joined == pytest.approx({**alone, "correlations": beside["correlations"]})
+    assert found == pytest.approx({**alone, "correlations": beside["correlations"]})
 
 
 def test_terms_of_one_name_keep_apart():
-    joined = losses("clip_kd", beside={"fitnet": {}})
-    assert joined.keys() == {"cross_entropy", "features", "relations", "fitnet_features"}
+    found = losses("clip_kd", beside={"fitnet": {}})
+    assert found.keys() == {"cross_entropy", "features", "relations", "fitnet_features"}
 
 
 @pytest.mark.parametrize("name", REGULARISERS)
@@ -165,6 +170,29 @@ def test_what_cannot_be_joined_is_refused_in_one_sentence(first, values, said_of
 def test_settings_of_what_stands_beside_are_written_out():
     settings = methods.parse("kd", {"beside": {"coral": {}}}, "here")
     assert settings.beside == {"coral": {"weight": 1.0}}
+
+
+BESIDE = [name for name in METHODS if not joined.fault(METHODS["erm"], {name: METHODS[name]})]
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_whatever_can_stand_beside_a_method_does_and_its_card_says_so(name):
+    """From the settings as a file has them to a trial, and from its card back to the settings; with any hyperparameter seed."""
+    settings = methods.parse("erm", {"beside": {name: {}}}, "here")
+    assert methods.parse("erm", json.loads(settings.model_dump_json()), "card") == settings
+    drawn(TrialKey("s", "h", "erm", 1, 0), METHODS["erm"], settings, StudentSettings(), "toy")
+    values = {"beside": settings.beside}
+    trial = started("erm", **values)
+    training.learn(trial, next(data_of(judged(), "erm", **values).stream(0, 1, 0, CPU)))
+    assert all(torch.isfinite(total[0]) for total in trial.sums.values())
+
+
+def test_a_name_that_has_a_method_beside_it_keeps_it_where_others_join():
+    method, values = methods.named("scmd_focal", {"beside": {"coral": {}}})
+    assert methods.parse(method, values, "here").beside.keys() == {"focal", "coral"}
+    assert methods.named("scmd_focal", {"beside": {"focal": {"gamma": 3.0}}})[1]["beside"] == {"focal": {"gamma": 3.0}}
+    with pytest.raises(ConfigError, match="`beside`: input should be an object"):
+        methods.parse(*methods.named("scmd_focal", {"beside": ["coral"]}), "here")
 
 
 def test_a_batch_carries_what_the_first_the_rule_and_those_beside_need():

@@ -1,6 +1,7 @@
 """What stands in the page: what is aggregated and what is shown one by one, hostile names, pictures that are not there."""
 
 import dataclasses
+import json
 import re
 from xml.etree import ElementTree
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.report import outcome, page
+from pipeline.report import outcome, page, tidy
 from pipeline.report.details import details
 from pipeline.samples.table import Sample
 from pipeline.timing import pages
@@ -67,6 +68,21 @@ def test_of_a_domain_that_evaluations_did_not_look_at_the_chosen_is_told(small):
     ends = [one.card["metrics"]["accuracy"] for one in outcome.grouped(outcomes)[0].outcomes]
     assert f"At the end: method-0 {100 * sum(ends) / 2:.1f} %" in sections(text)["steps"]
     assert not re.search(r"\bnan\b", text)
+
+
+def test_a_term_that_some_steps_lack_leaves_a_gap(small):
+    """MLDG's, where a selected batch has one domain."""
+    rare = [
+        dataclasses.replace(one, history=[*one.history[:-1], {**one.history[-1], "loss_meta_test": 0.5}])
+        for one in small
+    ]
+    groups = outcome.grouped(rare)
+    text = page.render(pages.page_of(rare, SMALL))
+    assert "meta test" in sections(text)["objective"]
+    assert not re.search(r"\bnan\b", text)
+    found = [row for row in tidy.losses(groups) if row["term"] == "meta test"]
+    assert [row["loss"] for row in found] == [0.5] * len(groups)
+    json.dumps(tidy.losses(groups), allow_nan=False)
 
 
 def test_the_words_for_a_plot_say_its_numbers(small):
