@@ -99,10 +99,11 @@ def _shade(figure: Figure, axes: Axes, values: np.ndarray, most: float) -> None:
 
 def _name_ticks(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
     every = max(1, len(columns) // 24)
-    axes.set_xticks(
-        range(0, len(columns), every), columns[::every], rotation=90, fontsize=_fitting(len(columns) / every)
-    )
-    axes.set_yticks(range(len(rows)), rows, fontsize=_fitting(len(rows)))
+    with style():
+        axes.set_xticks(
+            range(0, len(columns), every), columns[::every], rotation=90, fontsize=_fitting(len(columns) / every)
+        )
+        axes.set_yticks(range(len(rows)), rows, fontsize=_fitting(len(rows)))
 
 
 def _fitting(names: float) -> float:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 from xml.etree import ElementTree
@@ -44,7 +45,9 @@ def style() -> AbstractContextManager[None]:
 def inline(figure: Figure, name: str, description: str) -> Markup:
     """An `<svg>` element that a screen reader tells by its `description`; `name` is the figure's alone in its page."""
     buffer = io.StringIO()
-    with style():
+    with style(), warnings.catch_warnings():
+        # Letters stay letters: the reader's browser has the fonts that this machine may lack.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for child in list(root):

@@ -70,6 +70,15 @@ def test_of_a_domain_that_evaluations_did_not_look_at_the_chosen_is_told(small):
     assert not re.search(r"\bnan\b", text)
 
 
+@pytest.mark.filterwarnings("error")
+def test_class_names_with_dollars_and_of_any_script_stand_in_plots(small):
+    names = ("a$x_{$", "b$", "猫")
+    text = page.render(dataclasses.replace(pages.page_of(small, SMALL), classes=names))
+    assert all(
+        name in plot for name in names for plot in re.findall(r"<svg.*?</svg>", sections(text)["confusions"], re.S)
+    )
+
+
 def test_a_term_that_some_steps_lack_leaves_a_gap(small):
     """MLDG's, where a selected batch has one domain."""
     rare = [
