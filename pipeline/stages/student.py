@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.engine import workers
-from pipeline.experiment.checks import schedule_warning, untaught
+from pipeline.experiment.checks import untaught
+from pipeline.experiment.doubts import schedule_warning
 from pipeline.progress import say, warn
 from pipeline.stage_two import data, running
 from pipeline.stages.gathering import assigned, gathered

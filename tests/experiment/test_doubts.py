@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline import config
-from pipeline.experiment.checks import schedule_warning
+from pipeline.experiment.doubts import schedule_warning
 from pipeline.methods import METHODS
 from pipeline.trials.settings import StudentSettings
 from tests.conftest import ROOT
