@@ -24,6 +24,7 @@ T = TypeVar("T")
 WITHIN = "SCMD_WITHIN"
 # The line by which a process that takes one command after another says, among what it says, that one is done.
 COMMAND_DONE = "\x1e"
+WARNING = "warning:"
 # How much is said, by this command and those that it starts: `quiet` (warnings, errors and results), `verbose`, or neither.
 TALK = "SCMD_TALK"
 QUIET, VERBOSE = "quiet", "verbose"
@@ -51,8 +52,8 @@ def insist(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """One line that begins with `warning:`."""
-    _print(f"warning: {text}")
+    """One line that begins with `WARNING`."""
+    _print(f"{WARNING} {text}")
 
 
 def show(text: str) -> None:

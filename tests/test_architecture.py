@@ -45,7 +45,7 @@ ROOMS = {
     "training": {
         *("batches", "engine", "evaluation", "losses", "optimiser", "results", "selection", "training_set", "trials"),
     },
-    "experiment": {"methods", "samples", "selection", "student", "teacher", "trials"},
+    "experiment": {"averaging", "methods", "samples", "selection", "student", "teacher", "trials"},
     "stage_one": {"cache", "engine", "matching", "provenance", "recorded", "replay", "samples", "teacher", "views"},
     "stage_two": {
         *(

@@ -1,40 +1,96 @@
-"""What is said of a trial's settings before its first step, though nothing forbids them."""
+"""What is said of a trial's settings before its first step, though nothing forbids them: what will do nothing, or too little."""
 
+from collections.abc import Iterator
+
+from pipeline.averaging.settings import AveragingSettings
+from pipeline.methods import METHODS, decided
 from pipeline.methods.settings import MethodSettings
 from pipeline.selection.schedule import Schedule, kept
 from pipeline.trials.settings import StudentSettings
 
-# Below these the selector starves; whole batches at the beginning stand for steps (docs/selection.md).
-FEW_STEPS, FEW_KEPT, FEW_WHOLE = 1600, 16, 100
+# In the map of docs/selection.md a share of a batch lost less than a point of validation to whole batches from so many steps on,
+# whatever preceded it; of smaller shares that is known of no length (the paper's is the last), and none of them lost so much with
+# `FEW_WHOLE` steps on whole batches before, unless fewer than `FEW_KEPT` images were kept.
+ENOUGH_STEPS = ((0.5, 400), (0.35, 1600), (0.0, 5001))
+FEW_WHOLE, FEW_KEPT = 100, 16
+# Of what an exponential average still holds of its first weights, what is worth a word.
+STALE = 0.05
+# What has no effect where nothing is selected.
+_OF_SELECTION = ("select", "select_from", "anneal", "floor", "random_fraction", "scoring")
 
 
-def schedule_warning(student: StudentSettings, method: MethodSettings, sources: int) -> str | None:
-    """What a short schedule does to a selecting method, or None."""
-    left = kept(student.batch * sources, method.hard_fraction, method.floor)
-    if method.hard_fraction == 1 or left == student.batch * sources:
-        return None
-    schedule = Schedule(method, student.steps)
-    least = min(schedule.kept(step, student.batch * sources) for step in range(student.steps))
-    if least == student.batch * sources:
+def doubts(name: str, method: MethodSettings, student: StudentSettings, sources: int) -> Iterator[str]:
+    """A sentence each, of a method with its settings in a trial from so many source domains."""
+    selecting = _starving(method, student, sources) if method.hard_fraction < 1 else _unused(method)
+    averaging = None if "averaging" in decided(METHODS[name]) else method.averaging or student.averaging
+    found = [selecting, averaging and _average(averaging, student.steps), *_idle(name, method, student.steps, sources)]
+    yield from filter(None, found)
+
+
+def _unused(method: MethodSettings) -> str | None:
+    """Of a method that learns from all of a batch."""
+    fields = type(method).model_fields
+    for key in _OF_SELECTION:
+        if (value := getattr(method, key)) != fields[key].default:
+            return (
+                f"`{key}: {value}` has no effect: all of a batch is learnt from, as `hard_fraction` is 1; set a smaller share, "
+                f"or leave `{key}` out"
+            )
+    return None
+
+
+def _starving(method: MethodSettings, student: StudentSettings, sources: int) -> str | None:
+    """Of one that selects: what its schedule does."""
+    batch, steps = student.batch * sources, student.steps
+    left = kept(batch, method.hard_fraction, method.floor)
+    if left == batch:
+        return f"`floor: {method.floor}` keeps all of a batch of {batch}, so that nothing is selected; lower it"
+    schedule = Schedule(method, steps)
+    least = min(schedule.kept(step, batch) for step in range(steps))
+    if least == batch:
         return (
             f"`hard_fraction: {method.hard_fraction}` is set and no step selects: whole batches until `select_from` meet those "
             "of `full_batch_fraction`; lower one of both"
         )
     if least > left:
         return (
-            f"`hard_fraction: {method.hard_fraction}` would keep {left} of {student.batch * sources} images, and no step keeps "
+            f"`hard_fraction: {method.hard_fraction}` would keep {left} of {batch} images, and no step keeps "
             f"fewer than {least}: the whole batches of `full_batch_fraction` begin before `anneal` ends; lower one of both, or "
             "`select_from`"
         )
-    told = f"selection keeps {left} of {student.batch * sources} images for {student.steps} steps"
+    told = f"selection keeps {left} of {batch} images for {steps} steps"
     if left < FEW_KEPT:
         return (
             f"{told}; below {FEW_KEPT} kept it learns less than the whole batch would: raise `batch` or the method's "
             "`hard_fraction`, or set a `floor`"
         )
-    if student.steps < FEW_STEPS and int(method.select_from * student.steps) < FEW_WHOLE:
+    enough = next(of_it for share, of_it in ENOUGH_STEPS if max(method.hard_fraction, method.floor / batch) >= share)
+    if steps < enough and int(method.select_from * steps) < FEW_WHOLE:
         return (
-            f"{told}; with fewer than {FEW_STEPS} steps, and fewer than {FEW_WHOLE} on whole batches before, it learns less than "
-            "the whole batch would: raise `steps`, or begin with whole batches (`select_from` and `anneal`, docs/selection.md)"
+            f"{told}; with fewer than {enough} steps, and fewer than {FEW_WHOLE} on whole batches before, so small a share "
+            "learns less than the whole batch would (docs/selection.md): raise `steps`, `select_from` or `hard_fraction`"
         )
     return None
+
+
+def _average(averaging: AveragingSettings, steps: int) -> str | None:
+    if averaging.start is not None and averaging.start > steps:
+        return (
+            f"`averaging.start: {averaging.start}` lies behind the last of {steps} steps, so that nothing is averaged; lower it, "
+            "or set `start_fraction`"
+        )
+    stale = averaging.decay ** (steps - 1)
+    if averaging.rule == "ema" and stale > STALE:
+        return (
+            f"`averaging.decay: {averaging.decay}` leaves, after {steps} steps, {stale:.0%} of the average to the weights after "
+            "the first; lower it"
+        )
+    return None
+
+
+def _idle(name: str, method: MethodSettings, steps: int, sources: int) -> Iterator[str | None]:
+    """Of the method, and of those beside it."""
+    beside = ((other, METHODS[other].Settings(**own)) for other, own in method.beside.items())
+    for one, settings in ((name, method), *beside):
+        if why := METHODS[one].idle(settings, steps, sources):
+            yield f"`{one}` {why}"

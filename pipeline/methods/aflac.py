@@ -33,6 +33,7 @@ class AFLAC(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    compares_domains = True
     seen: Tensor
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

@@ -3,6 +3,8 @@
 Until `anneal_steps` the weight is 1; there the optimiser begins anew, as the loss leaps, and the weights' average goes on.
 """
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -32,6 +34,13 @@ class AnnealedPenalty(Method):
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__(settings, problem)
         self.register_buffer("updates", torch.tensor(0))
+
+    @classmethod
+    def idle(cls, settings: Any, steps: int, domains: int) -> str | None:
+        if settings.anneal_steps >= steps:
+            begin = settings.anneal_steps
+            return f"takes its `weight` from step {begin} on, of {steps}: it is 1 throughout; lower `anneal_steps`"
+        return super().idle(settings, steps, domains)
 
     def next_weight(self) -> Tensor:
         """() the weight of one more update."""

@@ -31,6 +31,7 @@ class CORAL(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    compares_domains = True
     ranges: ClassVar[Ranges] = {"weight": Range("mmd_gamma", power(10, -1, 1))}
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:

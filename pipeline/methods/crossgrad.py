@@ -35,6 +35,7 @@ class CrossGrad(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    compares_domains = True
     replaces_cross_entropy = True
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:

@@ -35,6 +35,7 @@ class DANN(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    compares_domains = True
     ranges: ClassVar[Ranges] = {
         "weight": Range("lambda", power(10, -2, 2)),
         "hidden": Range("mlp_width", whole_power(2, 6, 10)),

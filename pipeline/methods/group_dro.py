@@ -32,6 +32,7 @@ class GroupDRO(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    compares_domains = True
     replaces_cross_entropy = True
     version = 2
     ranges: ClassVar[Ranges] = {"eta": Range("groupdro_eta", power(10, -3, -1))}

@@ -66,16 +66,17 @@ class Phase:
 
 class Method(nn.Module):
     """`family` is the kind of what it adds to the cross-entropy; `needs` names the fields of `Batch` that it reads besides
-    pictures and labels; `replaces_cross_entropy` says that its classification loss is not the plain mean, so that beside another
-    method it takes that one's place; `differentiates_twice` that the student must have second derivatives, which a compiled one
-    has not; `version` goes up when its numbers change. Hyperparameter seeds draw
-    from `ranges` its own settings, from `student_ranges` the student's."""
+    pictures and labels; `replaces_cross_entropy` says that its classification loss is not the plain mean, so that beside
+    another method it takes that one's place; `differentiates_twice` that the student must have second derivatives, which a
+    compiled one has not; `compares_domains` that it is nothing of one source domain; `version` goes up when its numbers
+    change. Hyperparameter seeds draw from `ranges` its own settings, from `student_ranges` the student's."""
 
     family: ClassVar[Family]
     Settings: ClassVar[type[MethodSettings]] = MethodSettings
     needs: ClassVar[frozenset[str]] = frozenset()
     replaces_cross_entropy: ClassVar[bool] = False
     differentiates_twice: ClassVar[bool] = False
+    compares_domains: ClassVar[bool] = False
     version: ClassVar[int] = 1
     ranges: ClassVar[Ranges] = {}
     student_ranges: ClassVar[Ranges] = DOMAINBED
@@ -84,6 +85,11 @@ class Method(nn.Module):
     def templates(cls, settings: Any, sources: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG003
         """Prompts of the cache that it reads besides the class embeddings, for these source domains."""
         return ()
+
+    @classmethod
+    def idle(cls, settings: Any, steps: int, domains: int) -> str | None:  # noqa: ARG003
+        """Why in a trial of so many steps and source domains these settings come to nothing, after the method's name; or None."""
+        return "compares source domains, and there is one" if cls.compares_domains and domains < 2 else None
 
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__()

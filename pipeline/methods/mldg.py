@@ -37,6 +37,7 @@ class MLDG(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    compares_domains = True
     replaces_cross_entropy = True
     differentiates_twice = True
     ranges: ClassVar[Ranges] = {"beta": Range("mldg_beta", power(10, -1, 1))}

@@ -35,6 +35,7 @@ class MMD(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    compares_domains = True
     ranges: ClassVar[Ranges] = {"weight": Range("mmd_gamma", power(10, -1, 1))}
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:

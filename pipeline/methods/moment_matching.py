@@ -31,6 +31,7 @@ class MomentMatching(Method):
     family = "domains"
     Settings = Settings
     needs = frozenset({"domains"})
+    compares_domains = True
     version = 2
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:

@@ -29,6 +29,7 @@ class VREx(AnnealedPenalty):
     """The domains' mean risk, and its variance."""
 
     Settings = Settings
+    compares_domains = True
     ranges: ClassVar[Ranges] = {
         "weight": Range("vrex_lambda", power(10, -1, 5)),
         "anneal_steps": Range("vrex_penalty_anneal_iters", whole_power(10, 0, 4)),

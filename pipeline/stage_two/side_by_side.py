@@ -1,6 +1,7 @@
 """Commands of this project side by side, in as many processes with their share of the processor; what they say is passed on.
 
-A process takes one command after another, as to start one costs seconds; one whose command failed is not used again.
+A process takes one command after another, as to start one costs seconds; one whose command failed is not used again. A warning
+that several commands give in the same words is passed on once.
 """
 
 import json
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 
 from pipeline import package
-from pipeline.progress import COMMAND_DONE, WITHIN, insist, track
+from pipeline.progress import COMMAND_DONE, WARNING, WITHIN, insist, track
 
 # Run by the Python and from the code that run now, whatever lies in the working folder.
 SERVER = (
@@ -64,6 +65,7 @@ class _Running:
         self._processes: dict[subprocess.Popen[str], str] = {}  # with their GPUs
         self._idle: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
+        self._warnings: set[str] = set()
         self._stopped = False
 
     def run(self, name: str, command: Sequence[str]) -> bool:
@@ -79,7 +81,7 @@ class _Running:
             process.stdin.flush()
         for line in process.stderr:
             said, mark, _ = line.partition(COMMAND_DONE)  # what was said may lack its line's end
-            if said.strip() and not self._stopped:
+            if said.strip() and not self._stopped and self._is_news(said.strip()):
                 insist(f"[{name}] {said.rstrip()}")
             if mark:
                 with self._lock:
@@ -89,6 +91,14 @@ class _Running:
         with self._lock:
             self._processes.pop(process, None)
         return True
+
+    def _is_news(self, said: str) -> bool:
+        """Whether it is no warning that another command has given."""
+        with self._lock:
+            known = said in self._warnings
+            if said.startswith(WARNING):
+                self._warnings.add(said)
+        return not known
 
     def _taken(self) -> subprocess.Popen[str] | None:
         """One that waits, or a new one; None where all is to stop."""

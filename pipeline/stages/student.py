@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.engine import workers
 from pipeline.experiment.checks import untaught
-from pipeline.experiment.doubts import schedule_warning
+from pipeline.experiment.doubts import doubts
 from pipeline.progress import say, warn
 from pipeline.stage_two import data, running
 from pipeline.stages.gathering import assigned, gathered
@@ -29,8 +29,8 @@ def run(plan: Plan, results: Path, key: TrialKey) -> Path:
 def _train(plan: Plan, results: Path, assignment: Assignment) -> Path:
     key, materials = assignment.key, gathered(plan)
     sources = running.sources_of(materials, assignment)
-    if warning := schedule_warning(assignment.student, assignment.settings, len(sources)):
-        warn(warning)
+    for doubt in doubts(assignment.method, assignment.settings, assignment.student, len(sources)):
+        warn(doubt)
     if unknown := untaught(materials.samples, key.held_out):
         warn(
             f"no source domain has an image of {', '.join(unknown)}: the student cannot know it, and misses it where it stands"

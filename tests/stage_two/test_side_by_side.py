@@ -46,6 +46,14 @@ def test_a_process_is_used_again_unless_its_command_failed(capfd):
     assert pids["a"] == pids["b"] == pids["c"] != pids["d"]
 
 
+def test_a_warning_in_the_same_words_is_passed_on_once(capfd):
+    tell = "print('warning: short', file=sys.stderr); print('step', file=sys.stderr)"
+    side_by_side.run({name: [tell] for name in "abc"}, 1, 1, print, server=python(SERVER))
+    assert re.findall(r"\[(\w)\] (.+)\n", capfd.readouterr().err) == [
+        *(("a", "warning: short"), ("a", "step"), ("b", "step"), ("c", "step"))
+    ]
+
+
 def test_what_was_said_may_lack_the_end_of_its_line(capfd):
     commands = {"a": ["sys.stderr.write('half a line')"], "b": ["print('whole', file=sys.stderr)"]}
     assert side_by_side.run(commands, 1, 1, print, server=python(SERVER)) == []
