@@ -4,11 +4,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.errors import ConfigError, InputError
+from pipeline.methods import METHODS
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.splits import is_out
 from pipeline.samples.table import Samples
 from pipeline.selection.schedule import kept
-from pipeline.student.backbone import size_arguments
 from pipeline.trials.key import TrialKey
 from pipeline.trials.settings import StudentSettings
 
@@ -67,12 +67,12 @@ def require_pair(student: StudentSettings, method: MethodSettings, sources: int,
         )
 
 
-def require_scoring(student: StudentSettings, method: MethodSettings, size: int) -> None:
-    """Raises ConfigError where pictures of half the side are asked for and the network takes those of one size alone."""
-    if method.scoring == "half_size" and size_arguments(student.model.backbone, size):
+def require_derivatives(student: StudentSettings, names: Iterable[str]) -> None:
+    """Raises ConfigError where one of these methods differentiates a student twice that is to be compiled."""
+    if student.compute.compile and (twice := [name for name in names if METHODS[name].differentiates_twice]):
         raise ConfigError(
-            f"`scoring: half_size` needs a backbone that takes pictures of any size, and `{student.model.backbone}` takes those "
-            "of one; leave `scoring` out, or choose another backbone"
+            f"`{twice[0]}` needs second derivatives, which a compiled network has not; leave `compute.compile` out of the "
+            "student's configuration"
         )
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 import torch
 
 from pipeline import methods
-from pipeline.errors import InputError, is_out_of_memory, reason
+from pipeline.errors import ConfigError, InputError, is_out_of_memory, reason
 from pipeline.experiment import draws
-from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
+from pipeline.experiment.checks import require_batch, require_derivatives, require_pair, require_prompts, require_splits
 from pipeline.experiment.places import Plan
 from pipeline.methods import METHODS
+from pipeline.methods.settings import MethodSettings
 from pipeline.samples import table
 from pipeline.samples.table import Samples
+from pipeline.student.backbone import size_arguments
 from pipeline.student.building import build
 from pipeline.student.settings import ModelSettings
 from pipeline.writing import require_room
@@ -33,8 +35,10 @@ def rehearse(plan: Plan, results: Path | None) -> None:
                 require_splits(plan.student, samples, held_out, trial)
         _require_batches(plan, samples)
         require_prompts(plan.teacher.templates, plan.teacher.further_templates, _prompts(plan, samples))
-    for method in matrix.method:
-        require_scoring(plan.student, experiment.method(method)[1], experiment.pixels.size)
+    for name in matrix.method:
+        method, settings = experiment.method(name)
+        require_derivatives(plan.student, (method, *settings.beside))
+        require_scoring(plan.student.model, settings, experiment.pixels.size)
     try_a_step(plan.student.model, experiment.pixels.size)
 
 
@@ -54,6 +58,24 @@ def _prompts(plan: Plan, samples: Samples) -> Iterator[str]:
         sources = [name for name in samples.domains if name != held_out]
         for method in plan.experiment.matrix.method:
             yield from methods.templates(*plan.experiment.method(method), sources)
+
+
+def require_scoring(model: ModelSettings, method: MethodSettings, size: int) -> None:
+    """Raises ConfigError where pictures of half the side are to be scored and the network takes those of one size alone, or
+    none that small."""
+    if method.scoring != "half_size":
+        return
+    if size_arguments(model.backbone, size):
+        raise ConfigError(
+            f"`scoring: half_size` needs a backbone that takes pictures of any size, and `{model.backbone}` takes those "
+            "of one; leave `scoring` out, or choose another backbone"
+        )
+    try:
+        try_a_step(model, size // 2)
+    except InputError as error:
+        raise ConfigError(
+            f"`scoring: half_size` halves the side of {size} pixels: {error}; or leave `scoring` out"
+        ) from error
 
 
 def try_a_step(settings: ModelSettings, size: int) -> None:

@@ -10,7 +10,8 @@ import torch
 from pipeline import methods, training
 from pipeline.engine.device import device
 from pipeline.evaluation import EvaluationSet, Predictions, ZeroShot
-from pipeline.experiment.checks import require_batch, require_pair, require_prompts, require_scoring, require_splits
+from pipeline.experiment.checks import require_batch, require_derivatives, require_pair, require_prompts, require_splits
+from pipeline.experiment.rehearsal import require_scoring
 from pipeline.provenance import versions
 from pipeline.results import validation
 from pipeline.samples.images import DECODING
@@ -36,7 +37,7 @@ def sources_of(materials: Materials, assignment: Assignment) -> list[str]:
     require_splits(assignment.student, samples, held_out, assignment.key.trial)
     sources = [name for name in samples.domains if name != held_out]
     require_pair(assignment.student, assignment.settings, len(sources), assignment.key.hparams_seed)
-    require_scoring(assignment.student, assignment.settings, materials.size)
+    require_derivatives(assignment.student, (assignment.method, *assignment.settings.beside))
     identity = materials.cache.identity
     asked = methods.templates(assignment.method, assignment.settings, sources)
     require_prompts(identity["templates"], identity.get("further_templates", []), asked)
@@ -139,7 +140,8 @@ def preprocessing(materials: Materials, model: ModelSettings) -> dict[str, Any]:
 
 
 def started(materials: Materials, assignment: Assignment, text: np.ndarray, sources: list[str]) -> Trial:
-    """A trial before its first update; `text` (P, C, D) as the cache has it."""
+    """A trial before its first update; `text` (P, C, D) as the cache has it. Raises ConfigError where it could not be scored."""
+    require_scoring(assignment.student.model, assignment.settings, materials.size)
     settings, (_, classes, embedding), seed = assignment.student, text.shape, data.seed_of(materials, assignment)
     student = build(settings.model, classes=classes, embedding=embedding, size=materials.size, seed=seed)
     problem = data.problem(materials, assignment, text, student, sources)
