@@ -134,6 +134,14 @@ def _cluster(
     return Cluster(address, gpus_per_trial)
 
 
+def _require_here(engine: EngineName, address: str | None, gpus_per_trial: float | None) -> None:
+    """Raises InputError where a plan, which times steps on this machine, is asked of a cluster."""
+    if engine is not EngineName.local or address is not None or gpus_per_trial is not None:
+        raise InputError(
+            "`--plan` times steps on this machine, and says nothing of a cluster; leave `--engine` and its options out"
+        )
+
+
 def rehearsed(experiment_file: Path, results: Path | None = None) -> "Plan":
     """An experiment of which all that can be tried before the work has been tried."""
     from pipeline.experiment import rehearsal
@@ -246,6 +254,7 @@ def students(
 ) -> None:
     """Stage two, the whole experiment: run every trial that is not current, side by side."""
     if plan:
+        _require_here(engine, address, gpus_per_trial)
         api.foretell_trials(rehearsed(experiment_file, results), results, jobs)
         return
     cluster = _cluster(engine, address, gpus_per_trial, jobs)
@@ -289,6 +298,7 @@ def run(
 ) -> None:
     """Every stage of an experiment in turn, without DVC; finished trials of the same settings are kept."""
     if plan:
+        _require_here(engine, address, gpus_per_trial)
         api.foretell_trials(rehearsed(experiment_file, results), results, jobs)
         return
     cluster = _cluster(engine, address, gpus_per_trial, jobs)

@@ -71,7 +71,7 @@ def _orders(trial: Trial, data: TrainingSet, judged: EvaluationSet, steps: range
 
 def orders_of_evaluation(trial: Trial, data: TrainingSet, judged: EvaluationSet) -> Iterator[Any]:
     """Of the pictures that `evaluate` takes, in their order."""
-    yield from map(data.order, _steps_of_statistics(trial))
+    yield from map(data.order, steps_of_statistics(trial))
     yield from _evaluated(trial, judged).orders()
 
 
@@ -79,8 +79,8 @@ def _is_evaluated(settings: StudentSettings, step: int) -> bool:
     return step % settings.evaluate_every == 0 or step == settings.steps - 1
 
 
-def _steps_of_statistics(trial: Trial) -> range:
-    """Whose batches renew the average's batch norms, where those are trained and it is a mean."""
+def steps_of_statistics(trial: Trial) -> range:
+    """Whose batches renew the average's batch norms at an evaluation, where those are trained and it is a mean."""
     steps, renewed = trial.settings.steps, trial.averaging.renews_statistics and not trial.student.freeze_statistics
     return range(steps, steps + STATISTICS_BATCHES if renewed else steps)
 
@@ -171,7 +171,7 @@ def evaluate(
     """The averaged student on the domains and splits that its settings name, its batch-norm statistics its own; joins the trial's
     history. `pictures` are those of `orders_of_evaluation`, as they come."""
     begun, evaluated = time.monotonic(), _evaluated(trial, judged)
-    if steps := _steps_of_statistics(trial):
+    if steps := steps_of_statistics(trial):
         fresh = data.batches(steps, itertools.islice(pictures, len(steps)), trial.device)
         # What a network draws while it measures follows from the step, and takes nothing from what training draws.
         with torch.random.fork_rng(devices=[trial.device] if trial.device.type == "cuda" else []):

@@ -49,7 +49,7 @@ def cost(materials: Materials, one: Assignment, pictures: Pictures) -> Cost:
     return Cost(
         adapting=adapting,
         steps=_by_kind(trial, learnt_from, one.student.batch * len(sources)),
-        evaluating=_pictures_judged(one, judged, sources)
+        evaluating=_pictures_judged(trial, judged, one.student.batch * len(sources))
         * _seconds_of_an_answer(trial.predictor, judged, trial.device),
     )
 
@@ -86,11 +86,12 @@ def _learn_all(trial: Trial, batches: Iterator[Batch]) -> None:
         training.learn(trial, batch)
 
 
-def _pictures_judged(one: Assignment, judged: EvaluationSet, sources: list[str]) -> int:
-    """Over all evaluations and the last look at everything."""
-    times = -(-one.student.steps // one.student.evaluate_every) + 1
-    looked_at = judged if one.student.evaluate == "all" else judged.deciding(sources)
-    return times * len(looked_at.rows) + len(judged.rows)
+def _pictures_judged(trial: Trial, judged: EvaluationSet, batch: int) -> int:
+    """Over all evaluations, each with the batches by which batch norms are measured anew, and the last look at everything."""
+    settings = trial.settings
+    times = -(-settings.steps // settings.evaluate_every) + 1
+    looked_at = judged if settings.evaluate == "all" else judged.deciding(trial.sources)
+    return times * (len(looked_at.rows) + batch * len(training.steps_of_statistics(trial))) + len(judged.rows)
 
 
 def _seconds_of_an_answer(predictor: torch.nn.Module, judged: EvaluationSet, device: torch.device) -> float:

@@ -81,6 +81,11 @@ def train(plan: Plan, results: Path, runner: Runner) -> list[str]:
     # By the matrix, not by what is left to do: with other threads a trial's last digits would depend on its neighbours.
     jobs = runner.at_once(plan, len(assignments))
     say(f"{len(standing.done)} of {len(assignments)} trials are current; {jobs} at a time")
+    if standing.outdated:
+        say(
+            f"{len(standing.outdated)} trials in {results} were made from other settings, samples or caches, first "
+            f"{standing.outdated[0].key}, and run again in their place; another experiment's are kept apart by `--results`"
+        )
     results.mkdir(parents=True, exist_ok=True)
     record = journal.Journal(results, journal.read(results) if standing.done else [], jobs)
     return runner.run(plan, results, [one.key for one in standing.todo], jobs, record.note_finished)

@@ -318,6 +318,20 @@ def test_a_plan_times_each_methods_own_steps_and_runs_none(ready):
     assert "1 of 2 trials are current" in ok("run", "--plan", cwd=ready)
 
 
+@pytest.mark.parametrize("command", ["students", "run"])
+def test_a_plan_of_a_cluster_is_refused(project, command):
+    assert "`--plan` times steps on this machine" in refused(command, "--plan", "--engine", "ray", cwd=project)
+
+
+def test_trials_of_another_experiment_in_the_same_folder_are_told_before_they_are_replaced(ready):
+    ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
+    change(ready, "experiment.yaml", matrix={"held_out": ["ink"], "method": ["erm"], "trial": [0]})
+    change(ready, "students/small.yaml", batch=5)
+    told = ok("students", "--jobs", "1", cwd=ready)
+    assert "1 trials in results were made from other settings, samples or caches, first erm" in told
+    assert "another experiment's are kept apart by `--results`" in told
+
+
 def test_a_plan_before_stage_one_says_what_is_missing(project):
     assert "samples" in refused("students", "--plan", cwd=project)
 
