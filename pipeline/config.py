@@ -101,6 +101,14 @@ def load(path: Path, section: type[SectionT]) -> SectionT:
     return parse(read_yaml(path), section, str(path))
 
 
+# Kinds of fault that pydantic tells in Python's words.
+_EXPECTED = {
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "expected keys with values (`{}` for none)"),
+    **dict.fromkeys(("tuple_type", "list_type"), "expected a list, in brackets"),
+    "too_short": "expected one item at least",
+}
+
+
 def _sentence(fault: Mapping[str, Any], section: type[Section]) -> str:
     key = ".".join(str(part) for part in fault["loc"]) or "the file"
     if fault["type"] == "extra_forbidden":
@@ -111,7 +119,7 @@ def _sentence(fault: Mapping[str, Any], section: type[Section]) -> str:
         return f"`{key}` is missing"
     if fault["type"] == "string_type" and type(fault["input"]) in _KINDS:
         return f"`{key}` is {fault['input']!r}, as YAML reads this word as {_KINDS[type(fault['input'])]}; put it in quotes"
-    message = fault["msg"].removeprefix("Value error, ")
+    message = _EXPECTED.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}"
     # A whole section is told by its key alone.
     value = "" if isinstance(fault["input"], dict | list) else f" is {fault['input']!r}"

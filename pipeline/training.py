@@ -222,11 +222,9 @@ def require_finite(evaluation: Evaluation) -> None:
     """Raises InputError where training has diverged: its student would be no result."""
     losses = {**evaluation.terms, "validation": evaluation.validation_loss}
     if lost := [name for name, mean in losses.items() if not math.isfinite(mean)]:
-        remedy = (
-            "set a smaller `optimiser.lr` in the student's configuration"
-            if evaluation.step
-            else "a weight or temperature of the method is far from any use, or `optimiser.lr` is"
-        )
+        # After one update little but an overflow can have happened.
+        other = "" if evaluation.step else ", or a weight or temperature of the method that is of use"
         raise InputError(
-            f"the loss `{lost[0]}` is no finite number by step {evaluation.step}: training has diverged; {remedy}"
+            f"the loss `{lost[0]}` is no finite number by step {evaluation.step}: training has diverged; set a smaller "
+            f"`optimiser.lr` in the student's configuration{other}"
         )

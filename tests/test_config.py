@@ -72,6 +72,8 @@ def test_malformed_yaml_is_a_fault(tmp_path):
     [
         ("base: &x {lr: 1}\ninner: {<<: *x}\n", "keys are not merged (`<<`) here; write them out"),
         ("inner: {lr: 1, names: &x [*x]}\n", "a value contains itself, by an anchor (`&`) and its alias (`*`)"),
+        ("inner: nothing\n", "`inner` is 'nothing': expected keys with values (`{}` for none)"),
+        ("inner: {lr: 1, names: a}\n", "`inner.names` is 'a': expected a list, in brackets"),
         ("inner: {lr: 1e300}\n", "`inner.lr` is 1e+300: numbers of use lie between 1e-30 and 1e+30"),
         ("inner: {lr: -1e-300}\n", "`inner.lr` is -1e-300: numbers of use lie between"),
     ],

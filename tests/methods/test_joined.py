@@ -191,7 +191,7 @@ def test_a_name_that_has_a_method_beside_it_keeps_it_where_others_join():
     method, values = methods.named("scmd_focal", {"beside": {"coral": {}}})
     assert methods.parse(method, values, "here").beside.keys() == {"focal", "coral"}
     assert methods.named("scmd_focal", {"beside": {"focal": {"gamma": 3.0}}})[1]["beside"] == {"focal": {"gamma": 3.0}}
-    with pytest.raises(ConfigError, match="`beside`: input should be an object"):
+    with pytest.raises(ConfigError, match="`beside`: expected keys with values"):
         methods.parse(*methods.named("scmd_focal", {"beside": ["coral"]}), "here")
 
 

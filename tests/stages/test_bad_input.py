@@ -60,7 +60,7 @@ def nothing_written(project) -> bool:
         (
             "experiment.yaml",
             {"methods": {"erm": {}, "scmd": {}, "a/b": {"method": "kd"}}},
-            "method name `a/b`: letters",
+            "method name `a/b`: up to 200 letters",
         ),
         (
             "experiment.yaml",
