@@ -1,8 +1,9 @@
 """`docs/methods.md`, made from the methods' own words and `docs/references.csv`: `python -m tests.methods_page` writes it."""
 
 import csv
+import json
 
-from pipeline.methods import METHODS
+from pipeline.methods import METHODS, NAMED
 from pipeline.stages.methods import read_by, said
 from tests.performance_page import DOCS
 
@@ -51,12 +52,16 @@ def page() -> str:
         f"| `{name}` | {one.family} | {', '.join(read_by(one)) or 'no teacher'} | {cell(said(one)[0])} |\n"
         for name, one in METHODS.items()
     ]
+    names = [
+        f"| `{name}` | {METHODS[method].family} | as `{method}` | `{method}` with `{cell(json.dumps(given))}` |\n"
+        for name, (method, given) in NAMED.items()
+    ]
     listed = [
         f"| {one['reference']} | {one['year']} | {cell(one['what'])} | {STATES[one['state']]} {one['by']}".rstrip()
         + " |\n"
         for one in references()
     ]
-    return "".join([HEAD, *methods, LIST, *listed])
+    return "".join([HEAD, *methods, *names, LIST, *listed])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipeline.experiment.schema import Experiment
-from pipeline.methods import METHODS
+from pipeline.methods import METHODS, NAMED, decided
 from pipeline.methods.settings import MethodSettings
 from pipeline.samples.dataset import DatasetSettings
 from pipeline.teacher.settings import TeacherSettings
@@ -40,12 +40,18 @@ def page() -> str:
     for name, method in METHODS.items():
         own = [row for row in _rows(method.Settings, "") if _is_own(row[0].strip("`"), method.Settings)]
         lines += [f"### `{name}`", *(_table(own) if own else ["", "Nothing of its own."]), ""]
-    return "\n".join(lines)
+        if without := sorted(decided(method)):
+            lines += [f"It has a rule of its own in the place of {' and '.join(f'`{key}`' for key in without)}.", ""]
+    lines += ["### Names for settings", ""]
+    lines += [f"* `{name}` is `{method}` with `{json.dumps(given)}`" for name, (method, given) in NAMED.items()]
+    return "\n".join([*lines, ""])
 
 
 def _is_own(key: str, section: type[MethodSettings]) -> bool:
-    base = MethodSettings.model_fields.get(key)
-    return base is None or base.default != section.model_fields[key].default
+    """Whether it is not as every method has it."""
+    name = key.partition(".")[0]
+    base = MethodSettings.model_fields.get(name)
+    return base is None or base.default != section.model_fields[name].default
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
@@ -56,7 +62,8 @@ def _rows(section: type[BaseModel], prefix: str) -> list[tuple[str, ...]]:
     return list(_walk(section, prefix))
 
 
-def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
+def _walk(section: type[BaseModel], prefix: str, standing: BaseModel | None = None) -> Iterator[tuple[str, ...]]:
+    """`standing` is what a section that is left out stands for."""
     for name, field in section.model_fields.items():
         inner = next(
             (one for one in _parts(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)), None
@@ -64,9 +71,11 @@ def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
         meaning = " ".join((field.description or "").split())
         if inner:
             yield (f"`{prefix}{name}`", "section" if field.is_required() else "section, optional", "", meaning)
-            yield from _walk(inner, f"{prefix}{name}.")
+            default = field.get_default(call_default_factory=True)
+            yield from _walk(inner, f"{prefix}{name}.", default if isinstance(default, BaseModel) else None)
         else:
-            yield (f"`{prefix}{name}`", _type(field), _default(field), meaning)
+            default = _default(field) if standing is None else _shown(getattr(standing, name))
+            yield (f"`{prefix}{name}`", _type(field), default, meaning)
 
 
 def _parts(annotation: object) -> tuple[object, ...]:
@@ -103,7 +112,10 @@ def _name(part: object) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=True)
+    return _shown(field.get_default(call_default_factory=True))
+
+
+def _shown(value: object) -> str:
     return "–" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
 
 

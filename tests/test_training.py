@@ -291,5 +291,5 @@ def test_a_student_whose_answers_are_no_numbers_is_no_result():
 
 
 def test_an_overflow_at_the_first_update_does_not_blame_the_rate_alone():
-    with pytest.raises(InputError, match="by step 0: training has diverged; .* or a weight or temperature"):
+    with pytest.raises(InputError, match=r"by step 0: training has diverged; .* or a weight or temperature"):
         run("kd", lambda1=1e30, temperature=1e30)
