@@ -26,6 +26,7 @@ from pipeline.trials.predictions import Answers
 KEY = ("student", "held_out", "method", "hparams_seed", "trial")
 METRICS = ("accuracy", "validation", "teacher_zero_shot", "step", "images_drawn", "images_learnt_from", "collapsed")
 STUDENT = ("steps", "batch")
+ADAPTER = ("name", "validation", "accuracy")
 
 
 def machines(results: Path) -> dict[str, str]:
@@ -70,6 +71,7 @@ def rows(experiment: Path) -> list[dict[str, Any]]:
                 "backbone": card["student"]["model"]["backbone"],
                 **{one: card["metrics"][one] for one in METRICS},
                 **told_apart(answers, key.held_out, aligned),
+                **{f"adapter_{one}": card["adapter"][one] for one in ADAPTER if "adapter" in card},
                 "machine": where.get(str(key), "unknown"),
             }
         )
