@@ -26,7 +26,6 @@ from pipeline.trials.predictions import Answers
 KEY = ("student", "held_out", "method", "hparams_seed", "trial")
 METRICS = ("accuracy", "validation", "teacher_zero_shot", "step", "images_drawn", "images_learnt_from", "collapsed")
 STUDENT = ("steps", "batch")
-ADAPTER = ("name", "validation", "accuracy")
 
 
 def machines(results: Path) -> dict[str, str]:
@@ -53,6 +52,16 @@ def told_apart(answers: Answers, held_out: str, aligned: np.ndarray) -> dict[str
     }
 
 
+def of_adapter(card: dict[str, Any]) -> dict[str, Any]:
+    """Where the teacher's logits were adapted: by what, how well each kind names the sources' out splits, and how well the chosen
+    one names the held-out domain."""
+    if "adapter" not in card:
+        return {}
+    adapter = card["adapter"]
+    validation = {f"validation_of_{kind}": share for kind, share in adapter["validation"].items()}
+    return {"adapter": adapter["name"], "adapter_accuracy": adapter["accuracy"], **validation}
+
+
 def rows(experiment: Path) -> list[dict[str, Any]]:
     """A row a finished trial of the experiment: its key, what of its student decides the table, its metrics, the above, its
     processor."""
@@ -71,7 +80,7 @@ def rows(experiment: Path) -> list[dict[str, Any]]:
                 "backbone": card["student"]["model"]["backbone"],
                 **{one: card["metrics"][one] for one in METRICS},
                 **told_apart(answers, key.held_out, aligned),
-                **{f"adapter_{one}": card["adapter"][one] for one in ADAPTER if "adapter" in card},
+                **of_adapter(card),
                 "machine": where.get(str(key), "unknown"),
             }
         )
