@@ -57,6 +57,23 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# Octal and sexagesimal numbers of YAML 1.1, which YAML 1.2 (and so DVC) reads as others, or as words.
+_OLD_NUMBER = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9_]+(:[0-9_.]+)+")
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> float:
+    if _OLD_NUMBER.fullmatch(node.value):
+        raise yaml.MarkedYAMLError(
+            problem=f"`{node.value}` is another number to other readers of YAML; write it plainly, or in quotes if it is text",
+            problem_mark=node.start_mark,
+        )
+    kind = node.tag.rpartition(":")[2]
+    value: float = loader.construct_yaml_int(node) if kind == "int" else loader.construct_yaml_float(node)
+    return value
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _number)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )

@@ -92,7 +92,7 @@ def test_a_missing_file_names_its_neighbours(tmp_path):
     ("word", "told"),
     [
         ("no", "False, as YAML reads this word as true or false"),
-        ("010", "8, as YAML reads this word as a number"),
+        ("10", "10, as YAML reads this word as a number"),
         ("1.10", "1.1, as YAML reads this word as a number"),
         ("~", "None, as YAML reads this word as nothing"),
     ],
@@ -105,6 +105,17 @@ def test_a_bare_word_that_yaml_reads_as_something_else_is_to_be_quoted(tmp_path,
     path = tmp_path / "it.yaml"
     path.write_text(f"inner: {{lr: 1, names: [ink, '{word}']}}\n")
     assert config.load(path, Outer).inner.names == ("ink", word)
+
+
+@pytest.mark.parametrize("number", ["010", "-07", "1:30", "1:30.5", "0_1"])
+def test_a_number_that_other_readers_of_yaml_take_for_another_is_a_fault(tmp_path, number):
+    for text in (f"inner: {{lr: 1}}\nsteps: {number}\n", f"inner: {{lr: 1}}\n{number} : 1\n"):
+        assert f"`{number}` is another number to other readers of YAML; write it plainly, or in" in refused(
+            tmp_path, text
+        )
+    path = tmp_path / "it.yaml"
+    path.write_text("inner: {lr: 0.5, names: ['010']}\nsteps: 10\n")
+    assert config.load(path, Outer).steps == 10
 
 
 @given(st.text(max_size=80))

@@ -64,8 +64,9 @@ def cook(
     pictures: Pictures,
     rule: Rule,
     folder: Path,
-) -> dict[str, Any]:
-    """Writes the soup as a trial's files, whose card is its best trial's and says of what it is made; returns its metrics."""
+) -> tuple[dict[str, Any], list[int]]:
+    """Writes the soup as a trial's files, whose card is its best trial's and says of what it is made; returns its metrics, and
+    the hyperparameter seeds that are in it."""
     ordered = by_validation(ingredients)
     one = ordered[0].one
     judged = data.evaluation_set(materials, one, pictures)
@@ -77,14 +78,15 @@ def cook(
     kept = soup.chosen(runs, rule, lambda mixed: _validated(trial, mixed, learnt_from, judged))
     _validated(trial, soup.mean([runs[at] for at in kept]), learnt_from, judged)
     training.choose(trial, trial.history[-1])
+    seeds = [ordered[at].one.key.hparams_seed for at in kept]
     said = {
         "rule": rule,
-        "hparams_seeds": [ordered[at].one.key.hparams_seed for at in kept],
+        "hparams_seeds": seeds,
         "of": sorted(each.card["weights_sha256"] for each in ordered),
     }
     answered = training.answer(trial, judged)
     made = {**made_from(materials, one), "soup": said}
-    return running.leave(materials, one, trial, answers, judged, answered, folder, made)
+    return running.leave(materials, one, trial, answers, judged, answered, folder, made), seeds
 
 
 def _validated(trial: Trial, mixed: Weights, learnt_from: TrainingSet, judged: EvaluationSet) -> float:

@@ -38,10 +38,11 @@ def run(plan: Plan, results: Path) -> None:
         pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, max_gb, one.key.trial)
         for rule in get_args(Rule):
             folder = one.key.soup_folder(results, rule)
-            metrics = soups.cook(materials, cell, sources, pictures, rule, folder)
+            metrics, seeds = soups.cook(materials, cell, sources, pictures, rule, folder)
             best = soups.by_validation(cell)[0].card["metrics"]
+            made_of = f"{len(seeds)} of {len(cell)} finished seeds ({', '.join(map(str, seeds))})"
             say(
-                f"{one.key.method}, {one.key.held_out} held out, trial {one.key.trial}: {rule} soup of {len(cell)} of "
-                f"{len(plan.experiment.matrix.hparams)} seeds {metrics['accuracy']:.1%}, validation {metrics['validation']:.1%}; "
-                f"the best of them {best['accuracy']:.1%}, validation {best['validation']:.1%}; in {folder}"
+                f"{one.key.method}, {one.key.held_out} held out, trial {one.key.trial}: {rule} soup of {made_of} "
+                f"{metrics['accuracy']:.1%}, validation {metrics['validation']:.1%}; the best of them {best['accuracy']:.1%}, "
+                f"validation {best['validation']:.1%}; in {folder}"
             )
