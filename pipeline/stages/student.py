@@ -11,6 +11,7 @@ from pipeline.experiment.doubts import doubts
 from pipeline.progress import say, warn
 from pipeline.stage_two import data, running
 from pipeline.stages.gathering import assigned, gathered
+from pipeline.trials import lock
 from pipeline.trials.key import TrialKey
 from pipeline.views.pictures import Drawer
 
@@ -39,7 +40,8 @@ def _train(plan: Plan, results: Path, assignment: Assignment) -> Path:
     max_gb = plan.experiment.pixels.max_gb
     pictures = data.student_pictures(materials, plan.dataset, plan.pixels_folder, max_gb, key.trial)
     folder = key.folder(results)
-    metrics = running.run(materials, assignment, sources, pictures, folder)
+    with lock.training(folder):
+        metrics = running.run(materials, assignment, sources, pictures, folder)
     percent = f"{metrics['accuracy']:.1%} at step {metrics['step']}, validation {metrics['validation']:.1%}"
     took = f"{metrics['seconds']:.0f} s ({metrics['seconds_evaluating']:.0f} s of it evaluating)"
     say(f"{key.held_out}: {percent}, {took}; in {folder}")

@@ -24,6 +24,7 @@ from pipeline.samples import table
 from pipeline.samples.splits import is_out
 from pipeline.stage_two import data
 from pipeline.stages.gathering import assigned, gathered
+from pipeline.trials import lock
 from pipeline.views.render import crop_box, render
 from tests.conftest import ENVIRONMENT, ROOT, change, files, ok, refused
 
@@ -346,3 +347,15 @@ def test_scmd_official_is_scmd_by_the_released_code(ready):
     method = card["method"]
     assert (method["name"], method["nominal_steps"], method["averaging"]["start"]) == ("scmd", 5000, 300)
     assert (method["hard_fraction"], method["full_batch_fraction"], method["lambda2"]) == (0.2, 0.25, 0.25)
+
+
+def test_a_trial_that_another_command_trains_is_left_alone(ready):
+    """Until that one ends; neither leaves a trace of the lock."""
+    folder = ready / "results/trials/small/ink/scmd/hparams-0/trial-0"
+    with lock.training(folder):
+        assert f"{folder.relative_to(ready)}: another command trains this trial; wait for it" in refused(
+            *STUDENT, cwd=ready
+        )
+        assert not list(folder.iterdir())
+    ok(*STUDENT, cwd=ready)
+    assert not [path for path in folder.rglob("*") if "lock" in path.name]
