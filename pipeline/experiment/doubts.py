@@ -21,10 +21,15 @@ _OF_SELECTION = ("select", "select_from", "anneal", "floor", "random_fraction", 
 
 def doubts(name: str, method: MethodSettings, student: StudentSettings, sources: int) -> Iterator[str]:
     """A sentence each, of a method with its settings in a trial from so many source domains."""
-    selecting = _starving(method, student, sources) if method.hard_fraction < 1 else _unused(method)
-    averaging = None if "averaging" in decided(METHODS[name]) else method.averaging or student.averaging
-    found = [selecting, averaging and _average(averaging, student.steps), *_idle(name, method, student.steps, sources)]
-    yield from filter(None, found)
+    own, batch = decided(METHODS[name]), student.batch * sources
+    selecting = _schedule(method, student.steps, batch) if method.hard_fraction < 1 else _unused(method)
+    # Of those drawn at random, evenly or by weights that mend it, none are too hard.
+    starving = (
+        None if "select" in own or method.select in ("random", "easiest") else _starving(method, student.steps, batch)
+    )
+    averaging = None if "averaging" in own else method.averaging or student.averaging
+    average = averaging and _average(averaging, student.steps)
+    yield from filter(None, [selecting or starving, average, *_idle(name, method, student.steps, sources)])
 
 
 def _unused(method: MethodSettings) -> str | None:
@@ -39,9 +44,8 @@ def _unused(method: MethodSettings) -> str | None:
     return None
 
 
-def _starving(method: MethodSettings, student: StudentSettings, sources: int) -> str | None:
-    """Of one that selects: what its schedule does."""
-    batch, steps = student.batch * sources, student.steps
+def _schedule(method: MethodSettings, steps: int, batch: int) -> str | None:
+    """Of one that selects: whether any step does, and as much as is written."""
     left = kept(batch, method.hard_fraction, method.floor)
     if left == batch:
         return f"`floor: {method.floor}` keeps all of a batch of {batch}, so that nothing is selected; lower it"
@@ -58,6 +62,14 @@ def _starving(method: MethodSettings, student: StudentSettings, sources: int) ->
             f"fewer than {least}: the whole batches of `full_batch_fraction` begin before `anneal` ends; lower one of both, or "
             "`select_from`"
         )
+    return None
+
+
+def _starving(method: MethodSettings, steps: int, batch: int) -> str | None:
+    """Of one that learns from the hardest: whether it has enough to learn from."""
+    left = kept(batch, method.hard_fraction, method.floor)
+    if left == batch:
+        return None
     told = f"selection keeps {left} of {batch} images for {steps} steps"
     if left < FEW_KEPT:
         return (

@@ -65,6 +65,11 @@ def test_settings_of_a_selection_that_there_is_not_are_told(name, values, said):
     assert said in found
 
 
+def test_samples_that_are_no_harder_than_others_starve_no_student():
+    assert told("scmd", steps=400, select="random") == []
+    assert told("importance_sampling", steps=400) == []
+
+
 def test_an_average_that_never_begins_or_never_leaves_its_beginning_is_told():
     official = told("scmd_official", steps=250, hard_fraction=1.0)
     assert official == [
