@@ -142,6 +142,9 @@ def _of_terms(name: str, values: dict[str, Any], where: str) -> dict[str, Any]:
     """What is a method's own, written out; what every method may set is the first's to say."""
     if general := [key for key in values if key in MethodSettings.model_fields]:
         raise ConfigError(f"{where}: `{general[0]}` is set for the method that `{name}` stands beside")
+    own = METHODS[name].Settings.model_fields.keys() - MethodSettings.model_fields.keys()
+    if unknown := sorted(values.keys() - own):
+        raise ConfigError(f"{where}: `{unknown[0]}` is not a key here (known: {', '.join(sorted(own)) or 'none'})")
     settings = config.parse(values, METHODS[name].Settings, where)
     return settings.model_dump(exclude=set(MethodSettings.model_fields))
 

@@ -131,7 +131,7 @@ def test_a_joined_trial_that_was_written_down_ends_as_if_it_had_not_stopped(tmp_
     ("first", "values", "said_of_it"),
     [
         ("kd", {"beside": {"magic": {}}}, "`beside` names `magic`, which is no method (known: "),
-        ("kd", {"beside": {"coral": {"weigth": 1.0}}}, "`beside.coral`: `weigth` is not a key here"),
+        ("kd", {"beside": {"coral": {"weigth": 1.0}}}, "`beside.coral`: `weigth` is not a key here (known: weight)"),
         (
             "kd",
             {"beside": {"coral": {"hard_fraction": 0.5}}},
