@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from pipeline.errors import ConfigError, reason
 
-# Sizes of numbers beyond which arithmetic overflows, and no setting has a use.
-LEAST, MOST = 1e-30, 1e30
+# Beyond this a square overflows; of what overflows a network, training tells.
+MOST = 1e100
 
 
 class Section(BaseModel):
@@ -25,8 +25,8 @@ class Section(BaseModel):
     @field_validator("*")
     @classmethod
     def _can_be_reckoned_with(cls, value: Any) -> Any:
-        if isinstance(value, float) and value and not LEAST <= abs(value) <= MOST:
-            raise ValueError(f"numbers of use lie between {LEAST:g} and {MOST:g}")
+        if isinstance(value, float) and abs(value) > MOST:
+            raise ValueError(f"numbers of use are no larger than {MOST:g}")
         return value
 
 

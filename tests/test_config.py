@@ -74,8 +74,8 @@ def test_malformed_yaml_is_a_fault(tmp_path):
         ("inner: {lr: 1, names: &x [*x]}\n", "a value contains itself, by an anchor (`&`) and its alias (`*`)"),
         ("inner: nothing\n", "`inner` is 'nothing': expected keys with values (`{}` for none)"),
         ("inner: {lr: 1, names: a}\n", "`inner.names` is 'a': expected a list, in brackets"),
-        ("inner: {lr: 1e300}\n", "`inner.lr` is 1e+300: numbers of use lie between 1e-30 and 1e+30"),
-        ("inner: {lr: -1e-300}\n", "`inner.lr` is -1e-300: numbers of use lie between"),
+        ("inner: {lr: 1e300}\n", "`inner.lr` is 1e+300: numbers of use are no larger than 1e+100"),
+        ("inner: {lr: -1e101}\n", "`inner.lr` is -1e+101: numbers of use are no larger"),
     ],
 )
 def test_what_yaml_can_say_and_no_setting_can_use_is_a_fault(tmp_path, text, said):

@@ -24,7 +24,7 @@ from pipeline.student.model import Student
 class Settings(MethodSettings):
     """How strongly is mixed."""
 
-    alpha: float = Field(0.2, gt=0)
+    alpha: float = Field(0.2, ge=1e-3)
     """α: near 0 hardly, at 1 evenly."""
 
 

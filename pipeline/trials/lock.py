@@ -15,8 +15,10 @@ def training(folder: Path) -> Iterator[None]:
     """Holds a trial's folder. Raises InputError where another process does, ResourceError where it cannot be made.
 
     A file system without locks is none to stop for: two that train one trial write the same bytes, and get in each other's way.
+    Folders that were made for it go where nothing came of it.
     """
     require_room(folder)
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     place = os.open(folder, os.O_RDONLY)
     try:
@@ -25,6 +27,9 @@ def training(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(place)
+        with suppress(OSError):
+            for empty in new:
+                empty.rmdir()
 
 
 def _acquire(place: int, folder: Path) -> None:
