@@ -25,7 +25,8 @@ class Headline:
 
 
 def headline(found: Accuracies, collapsed: Collection[tuple[str, str]] = ()) -> Headline:
-    """Bold is a method whose paired difference from every other has a 95 % interval above zero; `collapsed` cells are marked."""
+    """Bold is a method whose paired difference from every other has an interval above zero (95 % for all at once); `collapsed`
+    cells are marked."""
     rows = {}
     for domain, columns in shown(found).items():
         ahead = ahead_of_all({name: values for name, values in columns.items() if name != ZERO_SHOT})

@@ -56,12 +56,14 @@ def difference(one: Mapping[int, float], other: Mapping[int, float], level: floa
 
 
 def ahead_of_all(accuracies: Mapping[str, Mapping[int, float]]) -> str | None:
-    """The method whose paired difference from each of the others has an interval above zero, if there is one.
+    """The method whose paired difference from each of the others has an interval above zero, if there is one; the intervals are
+    those that hold for all of its comparisons together (Bonferroni).
 
     `accuracies` holds of each method its accuracy by trial number.
     """
+    level = 1 - (1 - LEVEL) / max(1, len(accuracies) - 1)
     for name, values in accuracies.items():
-        others = [difference(values, theirs) for other, theirs in accuracies.items() if other != name]
+        others = [difference(values, theirs, level) for other, theirs in accuracies.items() if other != name]
         if others and all(one is not None and one.excludes_zero and one.mean > 0 for one in others):
             return name
     return None

@@ -26,7 +26,10 @@ def sentence(
     gap = difference(mine, rivals[best], 1 - (1 - LEVEL) / len(rivals))
     assert gap is not None
     rival = f"`{best}`" if len(rivals) == 1 else f"`{best}`, the best of the others,"
-    return f"{_begun(gap.n)} `{subject}` is {_against(gap)} {rival} {where}{_so(gap, subject, best, len(rivals))}"
+    told = f"{_begun(gap.n)} `{subject}` is {_against(gap)} {rival} {where}{_so(gap, subject, best, len(rivals))}"
+    if aside := [f"`{name}`" for name in others if name not in rivals]:
+        told += f" ({', '.join(aside)}: left out, with fewer trials in common.)"
+    return told
 
 
 def _comparable(mine: Mapping[int, float], others: Mapping[str, Mapping[int, float]]) -> dict[str, Mapping[int, float]]:
@@ -55,7 +58,9 @@ def _begun(n: int) -> str:
 
 def _against(gap: Interval) -> str:
     size = f"{abs(100 * gap.mean):.1f}"
-    return "level with" if size == "0.0" else f"{size} points {'below' if gap.mean < 0 else 'above'}"
+    if size == "0.0" and not gap.excludes_zero:
+        return "level with"
+    return f"{size} points {'below' if gap.mean < 0 else 'above'}"
 
 
 def _so(gap: Interval, subject: str, best: str, rivals: int) -> str:

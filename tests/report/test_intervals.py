@@ -42,6 +42,13 @@ def test_ahead_is_who_beats_every_other_beyond_chance():
     assert ahead_of_all({"erm": low, "scmd": high, "kd": wild}) is None
     assert ahead_of_all({"erm": {0: 0.1}, "scmd": {0: 0.9}}) is None
     assert ahead_of_all({"erm": low}) is None
+    # Two comparisons at once take a wider interval than one: t(1 − 0.05/4, 2) = 6.2 in the place of 4.3.
+    near = {0: 0.42, 1: 0.44, 2: 0.45}
+    assert ahead_of_all({"erm": low, "scmd": near}) == "scmd"
+    assert ahead_of_all({"erm": low, "kd": low, "scmd": near}) == "scmd"
+    wider = {0: 0.42, 1: 0.44, 2: 0.46}
+    assert ahead_of_all({"erm": low, "scmd": wider}) == "scmd"
+    assert ahead_of_all({"erm": low, "kd": low, "scmd": wider}) is None
 
 
 def test_the_headline_is_bold_only_where_the_paired_interval_says_so():

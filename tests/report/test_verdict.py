@@ -34,8 +34,20 @@ def test_rivals_are_ranked_on_the_trials_that_they_share():
     hard = {0: 0.9, 1: 0.3, 2: 0.3}
     told = sentence({"erm": {0: 0.8}, "kd": hard, "scmd": hard}, {}, DOMAINS)
     assert told.startswith("Over 3 trials `scmd` is level with `kd` on")
+    assert told.endswith("(`erm`: left out, with fewer trials in common.)")
     told = sentence({"a": {0: 0.8}, "b": {1: 0.3}, "scmd": hard}, {}, DOMAINS)
     assert told.startswith("In one trial `scmd` is 10.0 points above `a` on")
+    assert told.endswith("(`b`: left out, with fewer trials in common.)")
+    # On the one number that both have, `b` is ahead of `a`; the others would say otherwise.
+    told = sentence({"a": {0: 0.8, 1: 0.3}, "b": {1: 0.4, 2: 0.1}, "scmd": hard}, {}, DOMAINS)
+    assert told.startswith("In one trial `scmd` is 10.0 points below `b`, the best of the others, on")
+
+
+def test_a_small_difference_that_is_a_finding_is_not_called_level():
+    gaps = {0: 0.5003, 1: 0.5204, 2: 0.5404}
+    told = sentence({"kd": BASE, "scmd": gaps}, {}, DOMAINS)
+    assert told.startswith("Over 3 trials `scmd` is 0.0 points above `kd` on")
+    assert "excludes zero" in told
 
 
 def test_equal_differences_are_no_finding():
