@@ -3,11 +3,10 @@
 Of a batch of B samples b = ⌊p · B⌋ are drawn with replacement, with probabilities p_i in proportion to ‖softmax(z_i) − y_i‖₂,
 which bounds the gradient's norm; w_i = 1 / (B · p_i) keeps the mean unbiased. It does so where the gain τ in variance was above
 `threshold` in the updates before, τ ← 0.9 · τ + 0.1 · (1 − ‖p − u‖² / ‖p‖²)^(−½) with u uniform, from 0 on; elsewhere b are
-drawn evenly (algorithm 1; there the even draw's b samples alone are then scored, here always all B). No teacher.
+drawn evenly, and these alone are scored (algorithm 1). No teacher.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -53,14 +52,16 @@ class ImportanceSampling(Method):
 
     def selection(self) -> Selector:
         schedule = Schedule(self.settings, self.problem.steps)
-        return ByImportance(schedule, SCORING[self.settings.scoring], self.pays)
+        return ByImportance(schedule, SCORING[self.settings.scoring], self)
 
-    def pays(self, probabilities: Tensor, count: int) -> bool:
-        """Whether to draw `count` by these (B,) probabilities, as τ of the updates before has it; remembers their own."""
-        before = float(self.gain)
-        self.gain.mul_(SMOOTHING).add_((1 - SMOOTHING) * gain(probabilities))
+    def pays(self, count: int, batch: int) -> bool:
+        """Whether τ says that to draw `count` of a batch of so many by importance is worth scoring all of it."""
         least = self.settings.threshold
-        return before > (1 + len(probabilities) / (3 * count) if least is None else least)
+        return float(self.gain) > (1 + batch / (3 * count) if least is None else least)
+
+    def remember(self, probabilities: Tensor) -> None:
+        """Of what was scored, for τ."""
+        self.gain.mul_(SMOOTHING).add_((1 - SMOOTHING) * gain(probabilities))
 
     def terms(self, outputs: Outputs, batch: Batch) -> Terms:
         losses = F.cross_entropy(outputs.logits, batch.labels, reduction="none")
@@ -70,22 +71,28 @@ class ImportanceSampling(Method):
 
 @dataclass(frozen=True)
 class ByImportance:
-    """Draws what the schedule keeps, and says how each weighs."""
+    """Draws what the schedule keeps, and says how each weighs; `method` knows whether importance pays."""
 
     schedule: Schedule
     answer: Answer
-    pays: Callable[[Tensor, int], bool]
+    method: ImportanceSampling
 
     def part(self, step: int, predictor: nn.Module, batch: Batch) -> Batch:
         count = self.schedule.kept(step, len(batch))
         if count == len(batch):
             return batch
-        with scoring(predictor):
-            probabilities = importance(self.answer(predictor, batch.images), batch.labels)
-        if not self.pays(probabilities, count):
-            probabilities = torch.full_like(probabilities, 1 / len(batch))
+        if not self.method.pays(count, len(batch)):
+            evenly = batch.part(torch.randint(len(batch), (count,), device=batch.labels.device))
+            self.method.remember(self._scored(predictor, evenly))
+            return evenly
+        probabilities = self._scored(predictor, batch)
+        self.method.remember(probabilities)
         drawn = torch.multinomial(probabilities, count, replacement=True)
         return batch.part(drawn, weights=1 / (len(batch) * probabilities[drawn]))
+
+    def _scored(self, predictor: nn.Module, batch: Batch) -> Tensor:
+        with scoring(predictor):
+            return importance(self.answer(predictor, batch.images), batch.labels)
 
     def selects(self, step: int, batch: int) -> bool:
         return self.schedule.selects(step, batch)

@@ -67,22 +67,42 @@ def test_what_is_drawn_by_importance_weighs_so_that_its_mean_is_the_batchs():
 
 
 def test_importance_pays_by_the_gains_of_the_updates_before():
-    """Of 8, 4 drawn: above (8 + 12) / 12 by default. A gain of 8 each time: τ is 0, 0.8, 1.52, 2.168 …"""
+    """Of 8, 4 drawn: above 1 + 8 / 12 by default. With gains of √8 = 2.83, τ is 0, 0.28, 0.54, … and passes it at the tenth."""
     method = started("importance_sampling", hard_fraction=0.5).method
     sure = torch.zeros(8)
     sure[0] = 1.0  # ‖p − u‖² / ‖p‖² is 7/8
-    one = 0.1 * 8**0.5
-    assert [method.pays(sure, 4) for _ in range(9)] == [one * (1 - 0.9**n) / 0.1 > 20 / 12 for n in range(9)]
-    assert method.gain.item() == pytest.approx(one * (1 - 0.9**9) / 0.1)
+    found = []
+    for _ in range(12):
+        found.append(method.pays(4, 8))
+        method.remember(sure)
+    assert found == [8**0.5 * (1 - 0.9**n) > 5 / 3 for n in range(12)]
+    assert found == [False] * 9 + [True] * 3
+    assert method.gain.item() == pytest.approx(8**0.5 * (1 - 0.9**12))
     always = started("importance_sampling", hard_fraction=0.5, threshold=0.0).method
-    assert [always.pays(torch.full((8,), 1 / 8), 4) for _ in range(3)] == [False, True, True]
+    always.remember(torch.full((8,), 1 / 8))
+    assert always.pays(4, 8)
+
+
+def test_where_importance_does_not_pay_only_what_is_drawn_is_scored():
+    trial = started("importance_sampling", hard_fraction=0.5, steps=100)
+    batch = next(data_of(judged(), "importance_sampling").stream(0, 1, 0, CPU))
+    seen = []
+    predictor = trial.predictor.train()
+    predictor.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    part = trial.method.selector.part(0, predictor, batch)
+    assert seen == [len(part)] == [4]
+    assert trial.method.gain > 0
+    trial.method.gain.fill_(9.0)
+    trial.method.selector.part(1, predictor, batch)
+    assert seen == [4, len(batch)]
 
 
 def test_below_the_threshold_samples_are_drawn_evenly_and_weigh_the_same():
     trial = started("importance_sampling", hard_fraction=0.5, threshold=50.0, steps=100)
     batch = next(data_of(judged(), "importance_sampling").stream(0, 1, 0, CPU))
     part = trial.method.selector.part(0, trial.predictor.train(), batch)
-    assert part.weights.tolist() == [1.0] * 4
+    assert not hasattr(part, "weights")
+    assert len(part) == 4
 
 
 def test_the_weighed_mean_and_the_plain_one_where_nothing_was_drawn():
