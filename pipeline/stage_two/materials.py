@@ -64,8 +64,16 @@ def made_from(materials: Materials, one: Assignment) -> dict[str, Any]:
     return {
         **configured(materials.dataset, materials.size, materials.views, one),
         "samples": samples_digest(materials.samples),
+        **_environments(materials.samples, one.student),
         "teacher_cache": _numbers_digest(materials.cache.identity),
     }
+
+
+def _environments(samples: Samples, student: StudentSettings) -> dict[str, Any]:
+    """Where DomainBed's order of environments, which seeds its splits, is not the written one, by which trials once went."""
+    ordered = sorted(samples.domains)
+    moved = student.split.rule == "domainbed" and ordered != list(samples.domains)
+    return {"environments": ordered} if moved else {}
 
 
 def _numbers_digest(identity: Mapping[str, Any]) -> str:

@@ -40,6 +40,20 @@ def test_what_changes_a_number_changes_it_and_workers_do_not(opened, monkeypatch
     assert made_from(materials, one) != before
 
 
+def test_domains_in_another_order_than_their_names_split_otherwise_than_they_did(opened):
+    """Trials of when environments were numbered as written are another's; where the order is that of names, nothing moves."""
+    _, materials, one = opened
+    assert "environments" not in made_from(materials, one)
+    turned = replace(materials, samples=replace(materials.samples, domains=materials.samples.domains[::-1]))
+    assert made_from(turned, one)["environments"] == ["clay", "ink", "neon"]
+    before = {key: value for key, value in made_from(turned, one).items() if key != "environments"}
+    assert not is_of(before, made_from(turned, one))
+    stable = one.student.split.model_copy(update={"rule": "stable"})
+    assert "environments" not in made_from(
+        turned, replace(one, student=one.student.model_copy(update={"split": stable}))
+    )
+
+
 def test_the_weights_that_a_student_starts_from_are_told_by_their_content(opened, tmp_path):
     _, materials, one = opened
     file = tmp_path / "start.safetensors"
