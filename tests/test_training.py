@@ -274,6 +274,8 @@ def test_each_of_two_runs_in_a_trial_has_the_whole_schedule_of_the_learning_rate
     half, whole = ([0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)] for steps in (3, 6))
     assert rates("vl2v_adip") == pytest.approx([*half, *half])
     assert rates("vrex", anneal_steps=3) == pytest.approx(whole)
+    settings = OptimiserSettings(name="adamw", lr=1.0, warmup=2)
+    assert rates("vl2v_adip") == pytest.approx([0.5, 1.0, 1.0] * 2)
 
 
 def test_a_student_whose_answers_are_no_numbers_is_no_result():

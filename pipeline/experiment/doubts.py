@@ -8,11 +8,12 @@ from pipeline.methods.settings import MethodSettings
 from pipeline.selection.schedule import Schedule, kept
 from pipeline.trials.settings import StudentSettings
 
-# In the map of docs/selection.md a share of a batch lost less than a point of validation to whole batches from so many steps on,
-# whatever preceded it; of smaller shares that is known of no length (the paper's is the last), and none of them lost so much with
-# `FEW_WHOLE` steps on whole batches before, unless fewer than `FEW_KEPT` images were kept.
+# In the map of docs/selection.md a share of a batch by the paper's rule lost less than a point of validation to whole batches
+# from so many steps on; of smaller shares that is known of no length (the paper's is the last). With `FEW_WHOLE` steps on whole
+# batches before, a share that then fell and half of the kept at random, none lost so much, unless fewer than `FEW_KEPT` images
+# were kept.
 ENOUGH_STEPS = ((0.5, 400), (0.35, 1600), (0.0, 5001))
-FEW_WHOLE, FEW_KEPT = 100, 16
+FEW_WHOLE, FEW_KEPT = 200, 16
 # Of what an exponential average still holds of its first weights, what is worth a word.
 STALE = 0.05
 # What has no effect where nothing is selected.
@@ -28,7 +29,7 @@ def doubts(name: str, method: MethodSettings, student: StudentSettings, sources:
         None if "select" in own or method.select in ("random", "easiest") else _starving(method, student.steps, batch)
     )
     averaging = None if "averaging" in own else method.averaging or student.averaging
-    average = averaging and _average(averaging, student.steps)
+    average = averaging and _average(averaging, METHODS[name].shortest_run(method, student.steps))
     yield from filter(None, [selecting or starving, average, *_idle(name, method, student.steps, sources)])
 
 

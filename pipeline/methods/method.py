@@ -91,6 +91,11 @@ class Method(nn.Module):
         """Why in a trial of so many steps and source domains these settings come to nothing, after the method's name; or None."""
         return "compares source domains, and there is one" if cls.compares_domains and domains < 2 else None
 
+    @classmethod
+    def shortest_run(cls, settings: Any, steps: int) -> int:  # noqa: ARG003
+        """The fewest steps over which its weights are averaged, of so many, where it trains in runs."""
+        return steps
+
     def __init__(self, settings: MethodSettings, problem: Problem) -> None:
         super().__init__()
         self.settings: Any = settings  # of the class that `Settings` names

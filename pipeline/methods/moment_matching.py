@@ -1,8 +1,11 @@
 """Moment matching between source domains (M3SDA; Peng et al., ICCV 2019), without the target: CE + weight · Σ over k of 1, 2.
 
 Of each k the mean over pairs of domains of ‖E[f_i^k] − E[f_j^k]‖₂, with f^k the student's features (n, d) to the k-th power,
-element by element. The released code (VisionLearningGroup.github.io at 9a54008e, `M3SDA/code_MSDA_digit`) centres the features
-of each domain, goes to k = 5, and takes a sixth of the sum over all pairs, target among them. No teacher.
+element by element. No teacher.
+
+The released code (VisionLearningGroup.github.io at 9a54008e, `M3SDA/code_MSDA_digit`) subtracts each domain's mean first, so that
+its first order compares sample with sample, goes to k = 5, has the target and two classifiers, and takes a sixth of the sum over
+pairs: its weight is not to scale here, where it is close to plain training.
 """
 
 import torch
@@ -22,7 +25,7 @@ class Settings(MethodSettings):
     """The objective's weight."""
 
     weight: float = Field(5e-4, ge=0)
-    """Of the distances; the released code's."""
+    """Of the distances; the released code's number, which moves a student little (0.5 ruins one from scratch)."""
 
 
 class MomentMatching(Method):

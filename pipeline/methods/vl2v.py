@@ -2,11 +2,13 @@
 
 l = −λ · mean cos(P f, v) − (1 − λ) · mean cos(P f, E_y), with v the teacher's image features of the view and E_y the text
 embedding of the label. First the projector P learns with the backbone frozen (align; batch norm that is trained goes on
-measuring), then the backbone with P frozen (distil): two runs, each with the whole of the learning rate's schedule.
-The student predicts by the class embedding nearest to P f: there is no trained classifier.
+measuring), then the backbone with P frozen (distil): two runs, each with the whole of the learning rate's schedule. The
+second begins with the average of the first (the released code: with its best checkpoint). The student predicts by the class
+embedding nearest to P f: there is no trained classifier.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,9 +55,20 @@ class VL2V(Method):
     def projection(self, student: Student) -> Projection | None:  # noqa: ARG002
         return Projection(self.projector, torch.tensor(math.log(self.problem.logit_scale)))
 
+    @classmethod
+    def shortest_run(cls, settings: Any, steps: int) -> int:
+        first = aligning(settings, steps)
+        return min(first, max(1, steps - first))
+
     def phases(self) -> tuple[Phase, ...]:
-        distil_from = max(1, int(self.problem.steps * self.settings.align_fraction))
         return (
             Phase(0, lambda name: name.startswith("method.projector.")),
-            Phase(distil_from, lambda name: name.startswith("student.predictor.backbone.")),
+            Phase(
+                aligning(self.settings, self.problem.steps), lambda name: name.startswith("student.predictor.backbone.")
+            ),
         )
+
+
+def aligning(settings: Any, steps: int) -> int:
+    """How many of the steps the projector alone learns in."""
+    return max(1, int(steps * settings.align_fraction))

@@ -8,6 +8,7 @@ from pipeline.experiment.doubts import doubts
 from pipeline.methods import METHODS
 from pipeline.trials.settings import StudentSettings
 from tests.conftest import ROOT
+from tests.small_trials import started
 
 STUDENT = config.load(ROOT / "configs/students/resnet10t-800.yaml", StudentSettings)
 
@@ -25,12 +26,12 @@ def told(name: str, *, steps: int = 800, sources: int = 4, student: StudentSetti
         (400, {"hard_fraction": 0.5}, None),
         (399, {"hard_fraction": 0.5}, "keeps 40 of 80 images for 399 steps; with fewer than 400 steps"),
         (1600, {"hard_fraction": 0.35}, None),
-        (1599, {"hard_fraction": 0.35}, "with fewer than 1600 steps, and fewer than 100 on whole batches before"),
+        (1599, {"hard_fraction": 0.35}, "with fewer than 1600 steps, and fewer than 200 on whole batches before"),
         (400, {"hard_fraction": 0.1, "floor": 40}, None),
         (5001, {"hard_fraction": 0.2}, None),
         (5000, {"hard_fraction": 0.2}, "keeps 16 of 80 images for 5000 steps; with fewer than 5001"),
-        (400, {"hard_fraction": 0.2, "select_from": 0.25}, None),
-        (396, {"hard_fraction": 0.2, "select_from": 0.25}, "raise `steps`, `select_from` or `hard_fraction`"),
+        (800, {"hard_fraction": 0.2, "select_from": 0.25}, None),
+        (796, {"hard_fraction": 0.2, "select_from": 0.25}, "raise `steps`, `select_from` or `hard_fraction`"),
         (800, {"hard_fraction": 0.19}, "keeps 15 of 80 images for 800 steps; below 16"),
         (400, {"hard_fraction": 0.1, "select_from": 0.25}, "keeps 8 of 80 images"),
         (
@@ -78,6 +79,17 @@ def test_an_average_that_never_begins_or_never_leaves_its_beginning_is_told():
     (ema,) = told("erm", steps=250, averaging={"rule": "ema"})
     assert ema.startswith("`averaging.decay: 0.999` leaves, after 250 steps, 78% of the average")
     assert told("erm", steps=5001, averaging={"rule": "ema"}) == []
+    assert len(told("erm", steps=2990, averaging={"rule": "ema"})) == 1  # 0.999²⁹⁸⁹ is 0.0503
+    assert told("erm", steps=3000, averaging={"rule": "ema"}) == []
+
+
+def test_each_run_of_a_method_that_trains_in_runs_has_an_average_of_its_own():
+    for fraction in (0.5, 0.75, 0.001):
+        trial = started("vl2v_adip", steps=20, align_fraction=fraction)
+        runs = {trial.stretch_of(step) for step in range(20)}
+        assert METHODS["vl2v_adip"].shortest_run(trial.method.settings, 20) == min(length for _, length in runs)
+    (late,) = told("vl2v_adip", steps=500, averaging={"rule": "sma", "start": 300})
+    assert "`averaging.start: 300` lies behind the last of 250 steps" in late
     assert told("swad", steps=250, student=STUDENT.model_copy(update={"averaging": AveragingSettings(start=300)})) == []
 
 

@@ -227,6 +227,7 @@ def test_beside_a_method_of_phases_the_heads_that_others_ask_learn_in_all_of_the
     trial, data = started("vl2v_adip", steps=6, beside=values), data_of(judged(), "vl2v_adip", beside=values)
     heads = {"kd": trial.student.predictor.classifier.weight, "clip_kd": trial.student.projector.weight}
     backbone, head = trial.student.predictor.backbone.conv1[0].weight, heads[beside]
+    scale = trial.student.log_scale.item()
     seen = [head.clone()]
     for end in (3, 6):
         before = backbone.clone()
@@ -235,6 +236,7 @@ def test_beside_a_method_of_phases_the_heads_that_others_ask_learn_in_all_of_the
         assert torch.equal(backbone, before) == (end == 3)
     assert not torch.equal(seen[0], seen[1])
     assert not torch.equal(seen[1], seen[2])
+    assert (trial.student.log_scale.item() != scale) == (beside == "clip_kd")
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,11 @@ def test_whole_batches_are_not_watched():
     trial = started("scmd", steps=12, select_from=0.9)
     training.advance(trial, data_of(judged(), "scmd"), judged(), 10)
     assert trial.collapse.state.tolist() == [0, 0, 0, 0]
+
+
+def test_a_trial_counts_its_own_selecting_updates():
+    """Of 400: three quarters and one, of which six windows are whole; with whole batches first, a hundred and one fewer."""
+    assert started("scmd", steps=400).collapse.long == LONG
+    assert started("scmd", steps=180).collapse.long == 100  # 136 select
+    assert started("scmd", steps=400, select_from=0.45).collapse.long == 100  # 121 do
+    assert started("scmd", steps=5000).collapse.long == 250
