@@ -67,20 +67,24 @@ def test_what_is_drawn_by_importance_weighs_so_that_its_mean_is_the_batchs():
 
 
 def test_importance_pays_by_the_gains_of_the_updates_before():
-    """Of 8, 4 drawn: above 1 + 8 / 12 by default. With gains of √8 = 2.83, τ is 0, 0.28, 0.54, … and passes it at the tenth."""
-    method = started("importance_sampling", hard_fraction=0.5).method
+    """With gains of √8 = 2.83, τ is 0, 0.28, 0.54, … and passes the paper's 5/3 (4 of 8 drawn) at the tenth."""
+    method = started("importance_sampling", hard_fraction=0.5, threshold=5 / 3).method
     sure = torch.zeros(8)
     sure[0] = 1.0  # ‖p − u‖² / ‖p‖² is 7/8
     found = []
     for _ in range(12):
-        found.append(method.pays(4, 8))
+        found.append(method.pays)
         method.remember(sure)
     assert found == [8**0.5 * (1 - 0.9**n) > 5 / 3 for n in range(12)]
     assert found == [False] * 9 + [True] * 3
     assert method.gain.item() == pytest.approx(8**0.5 * (1 - 0.9**12))
-    always = started("importance_sampling", hard_fraction=0.5, threshold=0.0).method
-    always.remember(torch.full((8,), 1 / 8))
-    assert always.pays(4, 8)
+
+
+def test_by_default_all_but_the_first_update_draw_by_importance():
+    trial = started("importance_sampling", hard_fraction=0.5, steps=100)
+    batches = data_of(judged(), "importance_sampling").stream(0, 3, 0, CPU)
+    parts = [trial.method.selector.part(step, trial.predictor.train(), batch) for step, batch in enumerate(batches)]
+    assert [hasattr(part, "weights") for part in parts] == [False, True, True]
 
 
 def test_where_importance_does_not_pay_only_what_is_drawn_is_scored():
