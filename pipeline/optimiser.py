@@ -22,7 +22,7 @@ class OptimiserSettings(Section):
     weight_decay: float = Field(0.0, ge=0)
     """Of everything, the logit scale too."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """`constant`, or `cosine`, which falls from step 0 to zero after the last."""
+    """`constant`, or `cosine`, which falls from step 0 to zero after the last, of each run where a method trains in several."""
     warmup: int = Field(0, ge=0)
     """Steps over which the rate rises."""
 

@@ -25,6 +25,8 @@ WITHIN = "SCMD_WITHIN"
 # The line by which a process that takes one command after another says, among what it says, that one is done.
 COMMAND_DONE = "\x1e"
 WARNING = "warning:"
+# What a warning begins with that all trials of the same settings give.
+OF_SETTINGS = f"{WARNING} settings of"
 # How much is said, by this command and those that it starts: `quiet` (warnings, errors and results), `verbose`, or neither.
 TALK = "SCMD_TALK"
 QUIET, VERBOSE = "quiet", "verbose"

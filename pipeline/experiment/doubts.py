@@ -8,11 +8,11 @@ from pipeline.methods.settings import MethodSettings
 from pipeline.selection.schedule import Schedule, kept
 from pipeline.trials.settings import StudentSettings
 
-# In the map of docs/selection.md a share of a batch by the paper's rule lost less than a point of validation to whole batches
-# from so many steps on; of smaller shares that is known of no length (the paper's is the last). With `FEW_WHOLE` steps on whole
-# batches before, a share that then fell and half of the kept at random, none lost so much, unless fewer than `FEW_KEPT` images
-# were kept.
-ENOUGH_STEPS = ((0.5, 400), (0.35, 1600), (0.0, 5001))
+# Share of a batch, the most steps at which the paper's rule with it lost more than a point of validation to whole batches in the
+# map of docs/selection.md, and the steps from which it lost less; of the smallest shares that is known of no length, and the
+# paper's stands there. With `FEW_WHOLE` steps on whole batches before, a share that then fell and half of the kept at random none
+# lost so much, unless fewer than `FEW_KEPT` images were kept.
+MEASURED = ((0.5, 250, 400), (0.35, 800, 1600), (0.0, 1600, 5001))
 FEW_WHOLE, FEW_KEPT = 200, 16
 # Of what an exponential average still holds of its first weights, what is worth a word.
 STALE = 0.05
@@ -24,13 +24,12 @@ def doubts(name: str, method: MethodSettings, student: StudentSettings, sources:
     """A sentence each, of a method with its settings in a trial from so many source domains."""
     own, batch = decided(METHODS[name]), student.batch * sources
     selecting = _schedule(method, student.steps, batch) if method.hard_fraction < 1 else _unused(method)
-    # Of those drawn at random, evenly or by weights that mend it, none are too hard.
-    starving = (
-        None if "select" in own or method.select in ("random", "easiest") else _starving(method, student.steps, batch)
-    )
+    measured = "select" not in own and method.select == "hardest" and method.random_fraction < 1
+    starving = _starving(method, student.steps, batch) if measured else None
+    shortest = METHODS[name].shortest_run(method, student.steps)
     averaging = None if "averaging" in own else method.averaging or student.averaging
-    average = averaging and _average(averaging, METHODS[name].shortest_run(method, student.steps))
-    yield from filter(None, [selecting or starving, average, *_idle(name, method, student.steps, sources)])
+    rates = [averaging and _average(averaging, shortest), _warmup(student.optimiser.warmup, shortest)]
+    yield from filter(None, [selecting or starving, *rates, *_idle(name, method, student.steps, sources)])
 
 
 def _unused(method: MethodSettings) -> str | None:
@@ -71,17 +70,29 @@ def _starving(method: MethodSettings, steps: int, batch: int) -> str | None:
     left = kept(batch, method.hard_fraction, method.floor)
     if left == batch:
         return None
+    schedule, share = Schedule(method, steps), max(method.hard_fraction, method.floor / batch)
+    selecting = sum(schedule.selects(step, batch) for step in range(steps))
+    if selecting < steps // 2 or share > MEASURED[0][0]:  # the map has no such
+        return None
     told = f"selection keeps {left} of {batch} images for {steps} steps"
     if left < FEW_KEPT:
         return (
             f"{told}; below {FEW_KEPT} kept it learns less than the whole batch would: raise `batch` or the method's "
             "`hard_fraction`, or set a `floor`"
         )
-    enough = next(of_it for share, of_it in ENOUGH_STEPS if max(method.hard_fraction, method.floor / batch) >= share)
+    lost, enough = next(numbers for least, *numbers in MEASURED if share >= least)
     if steps < enough and int(method.select_from * steps) < FEW_WHOLE:
         return (
-            f"{told}; with fewer than {enough} steps, and fewer than {FEW_WHOLE} on whole batches before, so small a share "
-            "learns less than the whole batch would (docs/selection.md): raise `steps`, `select_from` or `hard_fraction`"
+            f"{told}; on icons so small a share learnt less than whole batches did at up to {lost} steps, unless {FEW_WHOLE} or "
+            "more were on whole batches before (docs/selection.md): raise `steps`, `select_from` or `hard_fraction`"
+        )
+    return None
+
+
+def _warmup(warmup: int, steps: int) -> str | None:
+    if warmup > steps:
+        return (
+            f"`optimiser.warmup: {warmup}` is longer than {steps} steps, so that the rate never comes to `lr`; lower it"
         )
     return None
 

@@ -37,7 +37,7 @@ class AnnealedPenalty(Method):
 
     @classmethod
     def idle(cls, settings: Any, steps: int, domains: int) -> str | None:
-        if settings.anneal_steps >= steps:
+        if settings.anneal_steps >= steps and settings.weight != 1:
             begin = settings.anneal_steps
             return f"takes its `weight` from step {begin} on, of {steps}: it is 1 throughout; lower `anneal_steps`"
         return super().idle(settings, steps, domains)

@@ -1,7 +1,7 @@
 """Commands of this project side by side, in as many processes with their share of the processor; what they say is passed on.
 
-A process takes one command after another, as to start one costs seconds; one whose command failed is not used again. A warning
-that several commands give in the same words is passed on once.
+A process takes one command after another, as to start one costs seconds; one whose command failed is not used again. What several
+commands say in the same words of their settings is passed on once.
 """
 
 import json
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 
 from pipeline import package
-from pipeline.progress import COMMAND_DONE, WARNING, WITHIN, insist, track
+from pipeline.progress import COMMAND_DONE, OF_SETTINGS, WITHIN, insist, track
 
 # Run by the Python and from the code that run now, whatever lies in the working folder.
 SERVER = (
@@ -93,10 +93,10 @@ class _Running:
         return True
 
     def _is_news(self, said: str) -> bool:
-        """Whether it is no warning that another command has given."""
+        """Whether it is no warning of settings that another command has given."""
         with self._lock:
             known = said in self._warnings
-            if said.startswith(WARNING):
+            if said.startswith(OF_SETTINGS):
                 self._warnings.add(said)
         return not known
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.engine import workers
 from pipeline.experiment.checks import untaught
 from pipeline.experiment.doubts import doubts
-from pipeline.progress import say, warn
+from pipeline.progress import OF_SETTINGS, insist, say, warn
 from pipeline.stage_two import data, running
 from pipeline.stages.gathering import assigned, gathered
 from pipeline.trials import lock
@@ -27,11 +27,16 @@ def run(plan: Plan, results: Path, key: TrialKey) -> Path:
         return _train(plan, results, assignment)
 
 
+def say_doubts(assignment: Assignment, sources: int) -> None:
+    """Warns of settings that do nothing, or too little, in a trial from so many source domains."""
+    for doubt in doubts(assignment.method, assignment.settings, assignment.student, sources):
+        insist(f"{OF_SETTINGS} `{assignment.key.method}`: {doubt}")
+
+
 def _train(plan: Plan, results: Path, assignment: Assignment) -> Path:
     key, materials = assignment.key, gathered(plan)
     sources = running.sources_of(materials, assignment)
-    for doubt in doubts(assignment.method, assignment.settings, assignment.student, len(sources)):
-        warn(doubt)
+    say_doubts(assignment, len(sources))
     if unknown := untaught(materials.samples, key.held_out):
         warn(
             f"no source domain has an image of {', '.join(unknown)}: the student cannot know it, and misses it where it stands"

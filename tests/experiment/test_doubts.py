@@ -6,6 +6,7 @@ from pipeline import config, methods
 from pipeline.averaging.settings import AveragingSettings
 from pipeline.experiment.doubts import doubts
 from pipeline.methods import METHODS
+from pipeline.optimiser import OptimiserSettings
 from pipeline.trials.settings import StudentSettings
 from tests.conftest import ROOT
 from tests.small_trials import started
@@ -24,12 +25,16 @@ def told(name: str, *, steps: int = 800, sources: int = 4, student: StudentSetti
     [
         (800, {"hard_fraction": 1.0}, None),
         (400, {"hard_fraction": 0.5}, None),
-        (399, {"hard_fraction": 0.5}, "keeps 40 of 80 images for 399 steps; with fewer than 400 steps"),
+        (
+            399,
+            {"hard_fraction": 0.5},
+            "keeps 40 of 80 images for 399 steps; on icons so small a share learnt less",
+        ),
         (1600, {"hard_fraction": 0.35}, None),
-        (1599, {"hard_fraction": 0.35}, "with fewer than 1600 steps, and fewer than 200 on whole batches before"),
+        (1599, {"hard_fraction": 0.35}, "did at up to 800 steps, unless 200 or more were on whole"),
         (400, {"hard_fraction": 0.1, "floor": 40}, None),
         (5001, {"hard_fraction": 0.2}, None),
-        (5000, {"hard_fraction": 0.2}, "keeps 16 of 80 images for 5000 steps; with fewer than 5001"),
+        (5000, {"hard_fraction": 0.2}, "keeps 16 of 80 images for 5000 steps; on icons"),
         (800, {"hard_fraction": 0.2, "select_from": 0.25}, None),
         (796, {"hard_fraction": 0.2, "select_from": 0.25}, "raise `steps`, `select_from` or `hard_fraction`"),
         (800, {"hard_fraction": 0.19}, "keeps 15 of 80 images for 800 steps; below 16"),
@@ -66,9 +71,27 @@ def test_settings_of_a_selection_that_there_is_not_are_told(name, values, said):
     assert said in found
 
 
-def test_samples_that_are_no_harder_than_others_starve_no_student():
-    assert told("scmd", steps=400, select="random") == []
-    assert told("importance_sampling", steps=400) == []
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("scmd", {"select": "random"}),
+        ("scmd", {"random_fraction": 1.0}),
+        ("scmd", {"select": "hard_without_doubt"}),
+        ("scmd", {"hard_fraction": 0.75}),
+        ("scmd", {"full_batch_fraction": 0.75}),
+        ("importance_sampling", {}),
+    ],
+)
+def test_nothing_is_said_of_rules_and_shares_that_were_not_measured(name, values):
+    assert told(name, steps=400, **values) == []
+
+
+def test_a_warmup_longer_than_a_run_is_told():
+    slow = STUDENT.model_copy(update={"optimiser": OptimiserSettings(warmup=300)})
+    assert told("erm", student=slow) == []
+    assert told("vl2v_adip", steps=500, student=slow) == [
+        "`optimiser.warmup: 300` is longer than 250 steps, so that the rate never comes to `lr`; lower it"
+    ]
 
 
 def test_an_average_that_never_begins_or_never_leaves_its_beginning_is_told():
@@ -109,3 +132,4 @@ def test_a_penalty_whose_weight_never_comes_into_force_is_told(name):
     (found,) = told(name, steps=250)
     assert found == f"`{name}` takes its `weight` from step 500 on, of 250: it is 1 throughout; lower `anneal_steps`"
     assert told(name, steps=501) == []
+    assert told(name, steps=250, weight=1.0) == []

@@ -46,11 +46,11 @@ def test_a_process_is_used_again_unless_its_command_failed(capfd):
     assert pids["a"] == pids["b"] == pids["c"] != pids["d"]
 
 
-def test_a_warning_in_the_same_words_is_passed_on_once(capfd):
-    tell = "print('warning: short', file=sys.stderr); print('step', file=sys.stderr)"
-    side_by_side.run({name: [tell] for name in "abc"}, 1, 1, print, server=python(SERVER))
+def test_a_warning_of_the_same_settings_is_passed_on_once_and_one_of_what_happened_each_time(capfd):
+    tell = "print('warning: settings of `kd`: short', 'warning: collapsed', sep=chr(10), file=sys.stderr)"
+    side_by_side.run({name: [tell] for name in "ab"}, 1, 1, print, server=python(SERVER))
     assert re.findall(r"\[(\w)\] (.+)\n", capfd.readouterr().err) == [
-        *(("a", "warning: short"), ("a", "step"), ("b", "step"), ("c", "step"))
+        *(("a", "warning: settings of `kd`: short"), ("a", "warning: collapsed"), ("b", "warning: collapsed"))
     ]
 
 
