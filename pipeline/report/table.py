@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, StrictUndefined
 
 from pipeline.report.accuracies import Accuracies, mark, shown
+from pipeline.trials.files import OUTDATED
 
 _PAGE = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
     """\
@@ -105,7 +106,7 @@ def gap_lines(done: int, wanted: int, outdated: int, command: str) -> list[str]:
     """Nothing where every wanted trial is there; else n of N, what is left out and why, and the command that fills the gap."""
     if done == wanted:
         return []
-    others = f" {outdated} more were made from other settings, samples or caches, and are left out." if outdated else ""
+    others = f" {outdated} more are damaged, or {OUTDATED}, and are left out." if outdated else ""
     return ["", f"{done} of {wanted} trials are done.{others} `{command}` runs the rest."]
 
 

@@ -89,7 +89,7 @@ def _learn_all(trial: Trial, batches: Iterator[Batch]) -> None:
 def _pictures_judged(trial: Trial, judged: EvaluationSet, batch: int) -> int:
     """Over all evaluations, each with the batches by which batch norms are measured anew, and the last look at everything."""
     settings = trial.settings
-    times = -(-settings.steps // settings.evaluate_every) + 1
+    times = len({*range(0, settings.steps, settings.evaluate_every), settings.steps - 1})
     looked_at = judged if settings.evaluate == "all" else judged.deciding(trial.sources)
     return times * (len(looked_at.rows) + batch * len(training.steps_of_statistics(trial))) + len(judged.rows)
 

@@ -117,7 +117,8 @@ def _read_anew(card: Mapping[str, Any]) -> dict[str, Any]:
         student = StudentSettings.model_validate_json(json.dumps(card["student"]))
         told = dict(card["method"])
         name, version = told.pop("name"), told.pop("version")
-        settings = methods.parse(name, told, "card")
+        written = {key: value for key, value in told.items() if key not in methods.decided(METHODS[name])}
+        settings = methods.parse(name, written, "card")
     except (ValueError, KeyError, TypeError, ConfigError):
         return {}
     return {

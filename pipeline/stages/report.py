@@ -47,8 +47,8 @@ def run(plan: Plan, results: Path, sweep: Path | None = None) -> Accuracies:
     domains, dataset = materials.samples.domains, plan.experiment.dataset
     theirs = sweeps.read(sweep, dataset, domains) if sweep else []
     others = sweeps.columns(theirs, domains, RULES["training-domain validation"])
-    if sweep and not others:
-        warn(f"{sweep}: no run of it holds out one environment alone, so that none stands in the table")
+    if sweep and not any(name in matrix.held_out for held_out in others.values() for name in held_out):
+        warn(f"{sweep}: no run of it holds out {' or '.join(matrix.held_out)} alone, so that none stands in the table")
     best = outcome.best_by_validation(outcomes)
     metrics = {one.key: one.card["metrics"] for one in best}
     found, marked = accuracies(metrics, matrix.held_out, matrix.method, others), collapsed(metrics)

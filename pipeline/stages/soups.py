@@ -40,7 +40,8 @@ def run(plan: Plan, results: Path) -> None:
             folder = one.key.soup_folder(results, rule)
             metrics, seeds = soups.cook(materials, cell, sources, pictures, rule, folder)
             best = soups.by_validation(cell)[0].card["metrics"]
-            made_of = f"{len(seeds)} of {len(cell)} finished seeds ({', '.join(map(str, seeds))})"
+            finished = f"{len(cell)} of {len(plan.experiment.matrix.hparams)} seeds are finished"
+            made_of = f"seeds {', '.join(map(str, seeds))} ({finished})"
             say(
                 f"{one.key.method}, {one.key.held_out} held out, trial {one.key.trial}: {rule} soup of {made_of} "
                 f"{metrics['accuracy']:.1%}, validation {metrics['validation']:.1%}; the best of them {best['accuracy']:.1%}, "

@@ -18,11 +18,13 @@ from pipeline.progress import say
 from pipeline.stage_two import current, data, forecast, running, side_by_side
 from pipeline.stage_two.materials import made_from
 from pipeline.stages.gathering import assigned, gathered
-from pipeline.trials import checkpoints
+from pipeline.stages.student import say_doubts
+from pipeline.trials import checkpoints, files
 from pipeline.trials.key import TrialKey
 
 if TYPE_CHECKING:
     from pipeline.experiment.places import Plan
+    from pipeline.stage_two.current import Standing
     from pipeline.stage_two.forecast import Cost
     from pipeline.stage_two.materials import Assignment, Materials
 
@@ -81,14 +83,18 @@ def train(plan: Plan, results: Path, runner: Runner) -> list[str]:
     # By the matrix, not by what is left to do: with other threads a trial's last digits would depend on its neighbours.
     jobs = runner.at_once(plan, len(assignments))
     say(f"{len(standing.done)} of {len(assignments)} trials are current; {jobs} at a time")
-    if standing.outdated:
-        say(
-            f"{len(standing.outdated)} trials in {results} were made from other settings, samples or caches, first "
-            f"{standing.outdated[0].key}, and run again in their place; another experiment's are kept apart by `--results`"
-        )
+    _say_outdated(results, standing)
     results.mkdir(parents=True, exist_ok=True)
     record = journal.Journal(results, journal.read(results) if standing.done else [], jobs)
     return runner.run(plan, results, [one.key for one in standing.todo], jobs, record.note_finished)
+
+
+def _say_outdated(results: Path, standing: Standing) -> None:
+    if standing.outdated:
+        say(
+            f"{len(standing.outdated)} trials in {results} are damaged, or {files.OUTDATED}, first {standing.outdated[0].key}, "
+            "and run again in their place; where they are another experiment's, `--results` keeps both"
+        )
 
 
 def foretell(plan: Plan, results: Path, jobs: int | None) -> None:
@@ -96,15 +102,18 @@ def foretell(plan: Plan, results: Path, jobs: int | None) -> None:
     runs none. Raises InputError where stage one has not run: steps cannot be timed without it."""
     materials = gathered(plan)
     assignments = [assigned(plan, key) for key in plan.experiment.trials()]
-    todo = current.look(results, assignments, partial(made_from, materials)).todo
+    standing = current.look(results, assignments, partial(made_from, materials))
+    todo = standing.todo
     at_once = Here(jobs).at_once(plan, len(assignments))
     say(
         f"{len(assignments) - len(todo)} of {len(assignments)} trials are current, {len(todo)} to run, {at_once} at a time"
     )
+    _say_outdated(results, standing)
     seconds, threads = 0.0, torch.get_num_threads()
     torch.set_num_threads(max(1, cores() // at_once))
     try:
         for (method, batch), mine in _alike(todo).items():
+            say_doubts(mine[0], len(materials.samples.domains) - 1)
             each = _cost(plan, materials, mine[0])
             seconds += len(mine) * each.seconds
             drawn = f", batch {batch}" if batch != plan.student.batch else ""

@@ -1,10 +1,13 @@
 """`model` in `configs/students/*.yaml`: which network, from which weights."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pipeline.config import Section
+
+# Of channels from 0 to 1: what is near nothing divides them out of reach.
+Deviation = Annotated[float, Field(ge=1e-3)]
 
 
 class ModelSettings(Section):
@@ -23,5 +26,5 @@ class ModelSettings(Section):
     """From features into the teacher's space: `linear` without bias, or an `mlp` with one hidden layer."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """By which the student's pictures are normalised."""
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225)
     """By which the student's pictures are normalised."""

@@ -28,6 +28,8 @@ from pipeline.writing import replace_text, replacing, require_room
 CARD = "card.json"
 WEIGHTS, PROJECTION, ADAPTER = "student.safetensors", "projection.safetensors", "adapter.safetensors"
 PREDICTIONS, HISTORY, METRICS = "predictions.parquet", "history.json", "metrics.json"
+# What is said of trials that are another's, or an earlier version's.
+OUTDATED = "were made from other settings, samples or caches, or by other versions of the code"
 # Goes up when a finished trial leaves other files, or other things in them.
 FORMAT = 5
 # Of its metrics those that differ from run to run.

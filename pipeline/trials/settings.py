@@ -26,7 +26,7 @@ class StudentSettings(Section):
     """Which weights are evaluated and shipped."""
     split: SplitSettings = SplitSettings()
     """Which images validate."""
-    steps: int = Field(5001, ge=1)
+    steps: int = Field(5001, ge=1, le=10_000_000)
     """Updates."""
     batch: int = Field(32, ge=1)
     """Images of each source domain a step."""

@@ -41,7 +41,7 @@ def test_soups_of_hyperparameter_seeds_are_written_and_reported(ready):
     change(ready, "experiment.yaml", matrix=matrix)
     ok("students", cwd=ready)
     told = ok("soups", cwd=ready)
-    assert "scmd, ink held out, trial 0: uniform soup of 3 of 3 finished seeds (" in told
+    assert "scmd, ink held out, trial 0: uniform soup of seeds " in told
     trials = [ready / f"results/trials/small/ink/scmd/hparams-{seed}/trial-0" for seed in matrix["hparams"]]
     cards = [json.loads((folder / "card.json").read_text()) for folder in trials]
     order = sorted(range(3), key=lambda at: -cards[at]["metrics"]["validation"])

@@ -7,6 +7,7 @@ import pytest
 from pipeline.report import table
 from pipeline.report.accuracies import accuracies, collapsed
 from pipeline.report.headline import headline
+from pipeline.trials.files import OUTDATED
 from pipeline.trials.key import TrialKey
 
 
@@ -40,7 +41,7 @@ def test_the_average_is_taken_trial_by_trial_over_whole_trials():
 def test_a_gap_is_named_with_what_is_left_out_and_the_command_that_fills_it():
     assert table.gap_lines(2, 2, 0, "scmd students") == []
     lines = table.gap_lines(1, 6, 3, "scmd students --experiment configs/x.yaml")
-    left_out = "3 more were made from other settings, samples or caches, and are left out."
+    left_out = f"3 more are damaged, or {OUTDATED}, and are left out."
     assert lines == [
         "",
         f"1 of 6 trials are done. {left_out} `scmd students --experiment configs/x.yaml` runs the rest.",

@@ -98,3 +98,13 @@ def test_a_new_version_of_what_stands_beside_makes_another_trial(opened, monkeyp
     monkeypatch.setattr(METHODS["coral"], "version", 2)
     assert made_from(materials, joined) != before
     assert made_from(materials, one)["method"]["version"] == 1
+
+
+@pytest.mark.parametrize("name", ["importance_sampling", "swad"])
+def test_a_card_that_lacks_a_later_setting_is_read_though_the_method_decides_others(opened, name):
+    _, materials, one = opened
+    asked = replace(one, method=name, settings=methods.parse(name, {}, "here"))
+    expected = made_from(materials, asked)
+    card = json.loads(json.dumps(expected))
+    del card["method"]["scoring"]
+    assert is_of(card, expected)

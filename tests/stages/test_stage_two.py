@@ -309,6 +309,7 @@ def test_a_plan_times_each_methods_own_steps_and_runs_none(ready):
     ok("student", "--held-out", "ink", "--method", "erm", cwd=ready)
     told = ok("students", "--plan", "--jobs", "1", cwd=ready)
     assert "1 of 2 trials are current, 1 to run, 1 at a time" in told
+    assert told.count("warning: settings of `scmd`: ") == 1
     steps = (
         r"scmd: 1 trials of \d+ selecting steps at \d+ ms and \d+ whole steps at \d+ ms, \d+ s evaluating: \d+ s each"
     )
@@ -329,8 +330,8 @@ def test_trials_of_another_experiment_in_the_same_folder_are_told_before_they_ar
     change(ready, "experiment.yaml", matrix={"held_out": ["ink"], "method": ["erm"], "trial": [0]})
     change(ready, "students/small.yaml", batch=5)
     told = ok("students", "--jobs", "1", cwd=ready)
-    assert "1 trials in results were made from other settings, samples or caches, first erm" in told
-    assert "another experiment's are kept apart by `--results`" in told
+    assert "1 trials in results are damaged, or were made from other settings, samples or caches, or by other" in told
+    assert "where they are another experiment's, `--results` keeps both" in told
 
 
 def test_a_plan_before_stage_one_says_what_is_missing(project):
