@@ -1,7 +1,8 @@
 """`docs/results.md`: its text, and the tables of the study from `docs/studies/results.parquet`; `python -m
 tests.studies.results_page` writes it, a test holds it.
 
-The trials are those of `configs/study.yaml` and `configs/study-pretrained.yaml`; `tests.studies.collecting` collects them.
+The trials are those of `configs/study.yaml` and `configs/study-pretrained.yaml`, and beside them of `configs/random-800.yaml`;
+`tests.studies.collecting` collects them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from tests.studies.inference import bootstrap, holm, sign_flip
 from tests.studies.pages import accuracy, renewed
 
 PAGE = ROOT / "docs/results.md"
-TRIALS = ROOT / "docs/studies/results.parquet"
+TRIALS, AT_RANDOM = ROOT / "docs/studies/results.parquet", ROOT / "docs/studies/random.parquet"
 STUDENT, PRETRAINED = "resnet10t-800", "tf_efficientnet_lite0"
 METHODS = ("erm", "kd", "scmd", "scmd_safest", "random", "rise", "vl2v_adip", "kd_coral")
 RIVALS = ("kd", "erm")
@@ -128,7 +129,17 @@ def learnt(trials: Trials) -> Iterator[str]:
         yield f"| `{method}` | {' | '.join(f'{100 * one:.1f} %' for one in (share, *rest))} |"
 
 
-def tables(trials: Trials) -> str:
+def at_random(trials: Trials) -> Iterator[str]:
+    """The paper's share by its rule and at random, between whole batches and each other."""
+    yield "| method | accuracy [95 %] | over `scmd` [95 %] | over `kd` [95 %] | its own images named |"
+    yield f"|{'---|' * 5}"
+    for method in ("scmd", "random_p20", "kd"):
+        mine = of(trials, method, "accuracy")
+        over = [points(mine - of(trials, rival, "accuracy")) if method != rival else "–" for rival in ("scmd", "kd")]
+        yield f"| `{method}` | {percent(mine)} | {' | '.join(over)} | {100 * of(trials, method, 'fit').mean():.1f} % |"
+
+
+def tables(trials: Trials, random: Trials = ()) -> str:
     """All that is generated. Raises ValueError where no trial number is whole."""
     trials = [one for one in trials if one["method"] in METHODS]
     first = [one for one in trials if one["student"] == STUDENT]
@@ -150,6 +161,8 @@ def tables(trials: Trials) -> str:
         *learnt(first),
         "",
     ]
+    if random:
+        lines += ["## Exploratory: the paper's share at random", *at_random([*first, *random]), ""]
     if pretrained:
         methods = [one for one in METHODS if any(row["method"] == one for row in pretrained)]
         lines += ["## Exploratory: a student that was trained on ImageNet", *by_style(pretrained, methods), ""]
@@ -160,7 +173,9 @@ def tables(trials: Trials) -> str:
 
 def page() -> str:
     """The page as it stands, with the tables of the trials that there are."""
-    return renewed(PAGE, "tests.studies.results_page", tables(pq.read_table(TRIALS).to_pylist()))
+    return renewed(
+        PAGE, "tests.studies.results_page", tables(*(pq.read_table(one).to_pylist() for one in (TRIALS, AT_RANDOM)))
+    )
 
 
 if __name__ == "__main__":
