@@ -35,7 +35,7 @@ def test_a_trial_that_lost_a_file_is_no_longer_current(mine, name):
     (mine / SCMD / name).unlink()
     told = ok("report", cwd=mine)
     assert f"{SCMD}/{name}: missing, while the trial's card is there" in told
-    assert "1 of 2 trials are done. 1 more were made from other settings" in told
+    assert "1 of 2 trials are done. 1 more are damaged, or were made from other settings" in told
 
 
 def test_times_may_be_missing(mine):
