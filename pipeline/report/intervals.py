@@ -55,13 +55,18 @@ def difference(one: Mapping[int, float], other: Mapping[int, float], level: floa
     return interval([one[number] - other[number] for number in sorted(one.keys() & other.keys())], level)
 
 
+def level_of_each(comparisons: int) -> float:
+    """Of so many intervals, such that all of them together hold at `LEVEL` (Bonferroni)."""
+    return 1 - (1 - LEVEL) / comparisons
+
+
 def ahead_of_all(accuracies: Mapping[str, Mapping[int, float]]) -> str | None:
     """The method whose paired difference from each of the others has an interval above zero, if there is one; the intervals are
     those that hold for all of its comparisons together (Bonferroni).
 
     `accuracies` holds of each method its accuracy by trial number.
     """
-    level = 1 - (1 - LEVEL) / max(1, len(accuracies) - 1)
+    level = level_of_each(max(1, len(accuracies) - 1))
     for name, values in accuracies.items():
         others = [difference(values, theirs, level) for other, theirs in accuracies.items() if other != name]
         if others and all(one is not None and one.excludes_zero and one.mean > 0 for one in others):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from pipeline.report.intervals import LEVEL, Interval, difference, interval
+from pipeline.report.intervals import Interval, difference, interval, level_of_each
 
 
 def sentence(
@@ -23,7 +23,7 @@ def sentence(
     if not rivals:
         return f"{_alone(subject, mine, zero_shot, where)}; there is no other method to compare it with."
     best = max(rivals, key=lambda name: math.fsum(rivals[name].values()))
-    gap = difference(mine, rivals[best], 1 - (1 - LEVEL) / len(rivals))
+    gap = difference(mine, rivals[best], level_of_each(len(rivals)))
     assert gap is not None
     rival = f"`{best}`" if len(rivals) == 1 else f"`{best}`, the best of the others,"
     told = f"{_begun(gap.n)} `{subject}` is {_against(gap)} {rival} {where}{_so(gap, subject, best, len(rivals))}"
