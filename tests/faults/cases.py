@@ -325,9 +325,11 @@ def _holder(folder: Path, *, leaves_child: bool) -> tuple[int, int]:
     def hold() -> None:
         with lock.writing(folder):
             if leaves_child and os.fork() == 0:
+                os.write(writing, b"!")  # the child itself: by then its fork has let go of what it inherited
                 time.sleep(2)
                 os._exit(0)
-            os.write(writing, b"!")
+            if not leaves_child:
+                os.write(writing, b"!")
             time.sleep(60)
 
     pid = _forked(hold)
